@@ -1,0 +1,28 @@
+# make run     two complete hotlines on this machine, and one real call handed over
+# make status  where everything is, as JSON
+# make stop    end all of it
+# make test    every check and every test
+# make check   ruff and mypy alone
+# make lock    write the lock files anew, after a change in pyproject.toml (needs uv)
+#
+# Run as root on Debian 12 or newer; what is missing is installed first (docker/setup.sh), into
+# ~/.cache/hotline-telephony or where TELEPHONY_CACHE says.
+
+setup := docker/setup.sh
+MAKEFLAGS += --no-print-directory
+
+.PHONY: help run status stop test check lock
+help:
+	@sed -n 's/^# \{0,1\}//p' Makefile
+
+run:
+	@$(setup) python -m tests.lab run
+
+status stop:
+	@$(setup) --as-is python -m tests.lab $@
+
+test check:
+	@$(setup) python -m tests.lab.suite $@
+
+lock:
+	docker/lock.sh

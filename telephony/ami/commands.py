@@ -1,0 +1,77 @@
+"""What the controller asks of Asterisk, in Asterisk's words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from telephony.ami.link import AmiLink
+from telephony.asterisk_files import line_uri
+from telephony.core.commands import InvitePartner
+from telephony.errors import Refusal
+from telephony.settings import LineSettings, Settings
+
+
+class AmiAsterisk:
+    """The executor's hands on Asterisk.
+
+    `expect(channel_id, call_id)` is told of a leg before Asterisk is, so that its first event is understood.
+    """
+
+    def __init__(self, link: AmiLink, settings: Settings, expect: Callable[[str, str], None]) -> None:
+        self._link = link
+        self._settings = settings
+        self._expect = expect
+
+    async def invite(self, command: InvitePartner) -> None:
+        """Call the line's far end; the channel's id is the transfer's, and on answer it runs context `join`."""
+        line = self._settings.line(command.line)
+        if line is None:
+            raise Refusal("unknown_line", f"there is no line {command.line}")
+        self._expect(command.transfer_id, command.call_id)
+        await self._link.send(
+            "Originate",
+            {
+                "Channel": line_uri(line),
+                "ChannelId": command.transfer_id,
+                "Context": "join",
+                "Exten": "s",
+                "Priority": "1",
+                "Async": "true",
+                "Timeout": str(int(command.answer_timeout * 1000)),
+                "Variable": [f'{name}="{value}"' for name, value in self._leg(command, line).items()],
+            },
+        )
+
+    def _leg(self, command: InvitePartner, line: LineSettings) -> dict[str, str]:
+        """What the partner's channel is told before its INVITE goes out: the same as dialplan [partner-leg] does.
+
+        By variables and functions, because an asynchronous Originate ignores PreDialGoSub, and a CallerID
+        header would undo a withheld presentation (both seen on 22.10.1).
+        """
+        sip = self._settings.sip
+        leg = {
+            "TEL_ROLE": "partner",
+            "TEL_CALL": command.call_id,
+            "TEL_PARTY": line.line,
+            "TEL_ANCHOR": command.anchor,
+            "CONNECTEDLINE(num,i)": command.caller.number,
+            "CONNECTEDLINE(pres,i)": "prohib" if command.caller.withheld else "allowed",
+            "GROUP(partner)": f"{command.call_id}-{line.line}",
+            "GROUP(partners)": command.call_id,
+            "CHANNEL(hangup_handler_push)": "leg-gone,s,1",
+            "PJSIP_HEADER(add,Diversion)": f"<sip:{sip.number}@{sip.address.host}>;reason=unconditional",
+            "PJSIP_HEADER(add,User-to-User)": command.case_id,
+        }
+        if line.case_url:
+            leg["PJSIP_HEADER(add,Call-Info)"] = f"<{line.case_url.format(case_id=command.case_id)}>;purpose=info"
+        return leg
+
+    async def hang_up(self, leg_id: str, channel: str) -> None:
+        """End the leg's channel, as a person would (Q.850 cause 16). By its name, or by its Uniqueid."""
+        await self._link.send("Hangup", {"Channel": channel or leg_id, "Cause": "16"})
+
+    async def rescue(self, channel: str) -> None:
+        """Send the caller's channel to the head of the queue, the same seat first."""
+        await self._link.send(
+            "Redirect", {"Channel": channel, "Context": "rescue", "Exten": "s", "Priority": "1"}
+        )

@@ -1,0 +1,164 @@
+"""From Asterisk's events to the core's: which call a channel belongs to, and what has happened to it.
+
+A caller can forge headers, even whole events, through line ends in a number (Asterisk writes them raw).
+So an event with a repeated header is dropped, only channels that are known are listened to, and a channel
+becomes known only by way of its own creation or of variables that the dialplan has set on it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import structlog
+
+from telephony.ami.devices import DeviceBook
+from telephony.ami.message import AmiMessage
+from telephony.core.call import Hangup, Role
+from telephony.core.events import (
+    Event,
+    InviteFailed,
+    LegAnswered,
+    LegEnded,
+    LegJoined,
+    LegLeft,
+    LegRinging,
+    LegStarted,
+)
+
+log = structlog.get_logger("ami")
+
+_RINGING, _UP = "5", "6"  # Asterisk's channel states
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelTags:
+    """What the dialplan has written on a channel: its call, its part in it, and its seat or line."""
+
+    call: str
+    role: str
+    party: str
+
+    @classmethod
+    def of(cls, message: AmiMessage) -> ChannelTags:
+        values = dict(value.partition("=")[::2] for value in message.all("ChanVariable"))
+        return cls(values.get("TEL_CALL", ""), values.get("TEL_ROLE", ""), values.get("TEL_PARTY", ""))
+
+
+class EventTranslator:
+    """Hands each event that concerns a call to `post(call_id, event)`.
+
+    `later(seconds, callback)` runs a callback after a while; `clock` is seconds since the epoch.
+    """
+
+    def __init__(
+        self,
+        devices: DeviceBook,
+        post: Callable[[str, Event], None],
+        clock: Callable[[], float],
+        later: Callable[[float, Callable[[], None]], object],
+    ) -> None:
+        self._devices = devices
+        self._post = post
+        self._clock = clock
+        self._later = later
+        self._calls: dict[str, str] = {}
+        self._started: set[str] = set()
+        self._kept: list[AmiMessage] | None = None
+
+    def expect(self, channel_id: str, call_id: str) -> None:
+        """The channel with this Uniqueid belongs to the call: its caller, or a leg that we are about to start."""
+        self._calls[channel_id] = call_id
+
+    def pause(self) -> None:
+        """Keep events back from now on: the truth is being looked up, and what comes meanwhile comes after it."""
+        self._kept = []
+
+    def resume(self) -> None:
+        """Take the events that were kept back, and go on."""
+        kept, self._kept = self._kept or [], None
+        for message in kept:
+            self.on_event(message)
+
+    def renew(self, calls: Mapping[str, str]) -> None:
+        """From now on these channels are known, and no others: Uniqueid to call id."""
+        self._calls = dict(calls)
+        self._started = set(calls)
+
+    def on_event(self, message: AmiMessage) -> None:
+        """Take one event, in the order of the wire."""
+        if self._kept is not None:
+            self._kept.append(message)
+            return
+        if message.repeated - {"ChanVariable"}:
+            log.warning("event_with_repeated_headers_dropped", headers=sorted(message.repeated))
+            return
+        match message.event:
+            case "DeviceStateChange":
+                self._devices.learn(message)
+            case "OriginateResponse":
+                self._originated(message)
+            case "Newchannel" | "Newstate" | "BridgeEnter" | "BridgeLeave" | "Hangup":
+                self._channel_event(message)
+
+    def _channel_event(self, message: AmiMessage) -> None:
+        channel_id = message.get("Uniqueid")
+        call_id = self._calls.get(channel_id) or self._recognise(message, channel_id)
+        if not call_id:
+            return
+        at = self._clock()
+        self._introduce(message, channel_id, call_id, at)
+        event = self._translate(message, channel_id, at)
+        if event is not None:
+            self._post(call_id, event)
+        if message.event == "Hangup":
+            self._calls.pop(channel_id, None)
+            self._started.discard(channel_id)
+
+    def _recognise(self, message: AmiMessage, channel_id: str) -> str:
+        """A channel that is new to us: called by a known call's queue, or marked by the dialplan."""
+        tags = ChannelTags.of(message)
+        if tags.call and tags.role in ("taker", "partner") and tags.call in self._calls:
+            self._calls[channel_id] = tags.call
+            return tags.call
+        linked = message.get("Linkedid")
+        if message.event == "Newchannel" and tags.role == "taker" and linked in self._calls:
+            self._calls[channel_id] = self._calls[linked]
+            return self._calls[linked]
+        return ""
+
+    def _introduce(self, message: AmiMessage, channel_id: str, call_id: str, at: float) -> None:
+        if channel_id in self._started or channel_id == call_id or message.event == "Hangup":
+            return
+        tags = ChannelTags.of(message)
+        role = Role.TAKER if tags.role == "taker" else Role.PARTNER
+        self._started.add(channel_id)
+        self._post(call_id, LegStarted(at, channel_id, message.get("Channel"), role, tags.party))
+
+    def _translate(self, message: AmiMessage, channel_id: str, at: float) -> Event | None:
+        match message.event:
+            case "Newstate" if message.get("ChannelState") == _RINGING:
+                return LegRinging(at, channel_id)
+            case "Newstate" if message.get("ChannelState") == _UP:
+                return LegAnswered(at, channel_id)
+            case "BridgeEnter":
+                return LegJoined(at, channel_id, message.get("BridgeUniqueid"))
+            case "BridgeLeave":
+                return LegLeft(at, channel_id, message.get("BridgeUniqueid"))
+            case "Hangup":
+                return LegEnded(at, channel_id, hangup_of(message))
+        return None
+
+    def _originated(self, message: AmiMessage) -> None:
+        """A refusal without a channel has no Hangup event; one with a channel has, and that tells more."""
+        channel_id = message.get("Uniqueid")
+        call_id = self._calls.get(channel_id)
+        if message.get("Response") == "Failure" and call_id:
+            event = InviteFailed(self._clock(), channel_id, f"originate reason {message.get('Reason')}")
+            self._later(0.5, lambda: self._post(call_id, event))
+
+
+def hangup_of(message: AmiMessage) -> Hangup:
+    """Q.850 cause and SIP code (`TechCause`) of a Hangup event."""
+    cause, code = message.get("Cause"), message.get("TechCause")
+    return Hangup(int(cause) if cause.isdecimal() else 0, int(code) if code.isdecimal() else 0)

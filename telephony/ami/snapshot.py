@@ -1,0 +1,35 @@
+"""All channels that Asterisk has now, and what they say of themselves."""
+
+from __future__ import annotations
+
+from telephony.ami.events import ChannelTags
+from telephony.ami.link import AmiLink
+from telephony.ami.message import AmiMessage
+from telephony.core.call import LegState, Role
+from telephony.reconciler import ChannelNow
+
+_STATES = {"5": LegState.RINGING, "6": LegState.WAITING}
+
+
+async def channels(link: AmiLink) -> list[ChannelNow]:
+    """The channels that belong to calls. LinkDown, AmiRefused."""
+    found = await link.ask("CoreShowChannels", deadline=10.0)
+    return [channel for channel in map(_channel, found) if channel is not None]
+
+
+def _channel(message: AmiMessage) -> ChannelNow | None:
+    tags = ChannelTags.of(message)
+    if not tags.call or tags.role not in set(Role):
+        return None
+    bridge = message.get("BridgeId")
+    state = LegState.TALKING if bridge else _STATES.get(message.get("ChannelState"), LegState.DIALLING)
+    return ChannelNow(
+        id=message.get("Uniqueid"),
+        name=message.get("Channel"),
+        call_id=tags.call,
+        role=Role(tags.role),
+        party=tags.party,
+        state=state,
+        bridge=bridge,
+        number=message.get("CallerIDNum"),
+    )

@@ -1,0 +1,168 @@
+"""The application: builds every part of a hotline's controller, and starts and stops them in order.
+
+The way of a call: Asterisk's dialplan asks `agi.scripts` (arrival) -> `dispatcher` opens the call -> `store`.
+The way of an event: Asterisk -> `ami.link` -> `ami.events` -> `dispatcher` -> `core.transitions.decide`.
+The way of a key: `http` or `agi.scripts` (key) -> `switchboard.press` -> `dispatcher` -> `decide` -> `store` ->
+`executor` -> `ami.commands` -> Asterisk.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import signal
+import time
+
+import structlog
+
+from telephony.agi import AgiServer
+from telephony.agi.scripts import Scripts
+from telephony.ami import AmiLink, AmiSettings
+from telephony.ami.commands import AmiAsterisk
+from telephony.ami.devices import DeviceBook
+from telephony.ami.events import EventTranslator
+from telephony.ami.message import AmiMessage
+from telephony.dispatcher import Dispatcher
+from telephony.errors import StoreDown
+from telephony.executor import Executor
+from telephony.feed import Feed
+from telephony.http import HttpServer, Tls, make_app
+from telephony.metrics import Metrics
+from telephony.provision import StateDirectory
+from telephony.recovery import Recovery
+from telephony.settings import Address, Settings
+from telephony.store import FeedLog, Keys, RedisClosedLines, RedisLink, RedisStore
+from telephony.switchboard import Switchboard
+from telephony.tokens import TokenBook
+
+log = structlog.get_logger("app")
+
+
+class App:
+    """One hotline's controller. `run` runs it until it is told to stop or a part of it dies."""
+
+    def __init__(self, settings: Settings, state: StateDirectory) -> None:
+        self._settings = settings
+        self._loop = asyncio.get_running_loop()
+        self._clock = time.time
+        self._stopping = asyncio.Event()
+        self.metrics = Metrics(settings.hotline)
+        self.feed = Feed()
+        self.devices = DeviceBook()
+        keys = Keys(settings.hotline)
+        self.redis = RedisLink(settings.redis, state.secrets.get("redis"), keys)
+        self.store = RedisStore(self.redis, keys)
+        self.feed_log = FeedLog(self.redis, keys, self._clock)
+        self.closed_lines = RedisClosedLines(self.redis, keys, [line.line for line in settings.lines])
+        self.link = AmiLink(
+            self._ami_settings(state.secrets.get("ami")),
+            on_event=self._on_event,
+            on_up=self._link_up,
+            on_down=self._link_down,
+        )
+        asterisk = AmiAsterisk(self.link, settings, self._expect)
+        executor = Executor(asterisk, self._clock)
+        self.dispatcher = Dispatcher(executor, self.store, self.feed, self.metrics, self._clock)
+        self.translator = EventTranslator(
+            self.devices, self.dispatcher.post, self._clock, self._loop.call_later
+        )
+        self.recovery = Recovery(
+            self.link, self.translator, self.devices, self.dispatcher, self._clock
+        )
+        self.switchboard = Switchboard(
+            settings, self.dispatcher, self.devices, self.closed_lines, self._new_transfer_id, self._clock
+        )
+        scripts = Scripts(self.dispatcher, self.switchboard, self._expect, self._clock)
+        agi = settings.agi.address
+        self.agi = AgiServer(agi.host, agi.port, scripts.handlers())
+        checks = {"asterisk": lambda: self.switchboard.ready, "redis": lambda: self.redis.up}
+        tokens = TokenBook.load(state.token_hashes)
+        self.http = HttpServer(
+            make_app(self.switchboard, self.feed, tokens, self.metrics, checks),
+            Address.parse(settings.api.bind),
+            Tls(Address.parse(settings.api.tls_bind), state.certificate, state.key),
+        )
+
+    async def run(self) -> None:
+        """Start everything, serve, and stop everything in the opposite order."""
+        for signal_number in (signal.SIGTERM, signal.SIGINT):
+            self._loop.add_signal_handler(signal_number, self._stopping.set)
+        await self._remember()
+        try:
+            await self.agi.start()
+            await self.http.start()
+            log.info("started", hotline=self._settings.hotline, node=self._settings.node)
+            await self._serve()
+        finally:
+            await self.http.stop()
+            await self.agi.stop()
+            await self.dispatcher.close()
+            await self.feed_log.close(self.feed)
+            await self.redis.close()
+            log.info("stopped", hotline=self._settings.hotline)
+
+    async def _serve(self) -> None:
+        """Run the lasting tasks until a stop is asked for, or one of them dies."""
+        tasks = [
+            asyncio.create_task(self.link.run(), name="ami"),
+            asyncio.create_task(self.redis.run(self._redis_up, self._redis_down), name="redis"),
+            asyncio.create_task(self.feed_log.run(self.feed), name="feed"),
+            asyncio.create_task(self._stopping.wait(), name="stop"),
+        ]
+        try:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+        for task in done:
+            task.result()
+
+    async def _remember(self) -> None:
+        """Take up the calls and events that an earlier run has left in the store."""
+        await self.redis.probe()
+        await self.closed_lines.sync()
+        start = await self.feed_log.load()
+        self.feed.restore(start.events, start.last_seq)
+        try:
+            calls, broken = await self.store.load_all()
+        except StoreDown as error:
+            log.warning("nothing_remembered", error=str(error))
+            return
+        for call in calls:
+            await self.dispatcher.open(call)
+        log.info("remembered", calls=len(calls), broken=len(broken))
+
+    # -- what the parts tell each other --------------------------------------------------------
+
+    def _on_event(self, message: AmiMessage) -> None:
+        self.translator.on_event(message)
+
+    def _expect(self, channel_id: str, call_id: str) -> None:
+        self.translator.expect(channel_id, call_id)
+
+    async def _link_up(self) -> None:
+        await self.recovery.run()
+        self.switchboard.ready = True
+        self.metrics.asterisk_up.labels(self._settings.hotline).set(1)
+
+    def _link_down(self, reason: str) -> None:
+        self.switchboard.ready = False
+        self.devices.forget()
+        self.metrics.asterisk_up.labels(self._settings.hotline).set(0)
+
+    async def _redis_up(self) -> None:
+        self.metrics.redis_up.labels(self._settings.hotline).set(1)
+        await self.closed_lines.sync()
+        await self.store.settle()
+        await self.dispatcher.save_unsaved()
+
+    def _redis_down(self, reason: str) -> None:
+        self.metrics.redis_up.labels(self._settings.hotline).set(0)
+
+    def _new_transfer_id(self) -> str:
+        return f"{self._settings.node}-{secrets.token_hex(6)}"
+
+    def _ami_settings(self, secret: str) -> AmiSettings:
+        address = self._settings.ami.address
+        return AmiSettings(address.host, address.port, "controller", secret)

@@ -1,0 +1,220 @@
+"""The part of Asterisk's configuration that `hotline.toml` decides, as text.
+
+The values come from checked settings: names and numbers that match strict patterns, so nothing in
+them can end a line or begin a section.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+from telephony.settings import LineSettings, Settings
+
+# What the controller uses, and nothing else: Asterisk drops the rest at the source.
+EVENTS = (
+    "FullyBooted",
+    "Newchannel",
+    "Newstate",
+    "Hangup",
+    "BridgeEnter",
+    "BridgeLeave",
+    "OriginateResponse",
+    "DeviceStateChange",
+)
+WEB = "-web"  # suffix of the endpoint by which a seat registers from a browser
+_NOTE = "; Written by `telephony provision` from hotline.toml; changes here are lost.\n"
+
+
+def generated(settings: Settings, ami_secret: str, passwords: dict[str, str]) -> dict[str, str]:
+    """Name and text of each file below `generated/`; `passwords` are the seats'."""
+    return {
+        "globals.conf": _globals(settings),
+        "pjsip.conf": _pjsip(settings, passwords),
+        "queues.conf": _queues(settings),
+        "features.conf": _features(settings),
+        "manager.conf": _manager(settings, ami_secret),
+        "rtp.conf": _NOTE + "rtpstart = {}\nrtpend = {}\n".format(*settings.sip.rtp_ports),
+    }
+
+
+def asterisk(settings: Settings, base: Path, root: Path) -> str:
+    """asterisk.conf: all that Asterisk writes is below `base`, all that it only reads below `root`."""
+    directories = {
+        "astetcdir": base / "etc",
+        "astmoddir": root / "usr/lib/x86_64-linux-gnu/asterisk/modules",
+        "astvarlibdir": base / "data",
+        "astdbdir": base / "db",
+        "astkeydir": base / "keys",
+        "astdatadir": base / "data",
+        "astagidir": base / "data/agi-bin",
+        "astcachedir": base / "cache",
+        "astspooldir": base / "spool",
+        "astrundir": base / "run",
+        "astlogdir": base / "log",
+        "astsbindir": root / "usr/sbin",
+    }
+    lines = [f"{name} => {path}" for name, path in directories.items()]
+    options = [
+        f"systemname = {settings.node}",
+        f"entityid = {_entity_id(settings.node)}",
+        "documentation_language = en_US",
+        "defaultlanguage = zh",
+        "live_dangerously = no",
+        "dontwarn = yes",
+        "nocolor = yes",
+        "hideconnect = yes",
+    ]
+    return _NOTE + "\n".join(["[directories]", *lines, "", "[options]", *options]) + "\n"
+
+
+def http(settings: Settings, certificate: Path, key: Path) -> str:
+    """Secure WebSocket only; plain HTTP listens nowhere but on this machine's loopback."""
+    host, port = settings.sip.wss.rsplit(":", 1)
+    return _NOTE + "\n".join(
+        [
+            "enabled = yes",
+            f"bindaddr = {host}",
+            f"bindport = {int(port) - 1}",
+            "tlsenable = yes",
+            f"tlsbindaddr = {host}:{port}",
+            f"tlscertfile = {certificate}",
+            f"tlsprivatekey = {key}",
+            "",
+        ]
+    )
+
+
+def line_uri(line: LineSettings) -> str:
+    """What Asterisk dials for the line: the far end by its full URI, whether or not it answered OPTIONS lately."""
+    return f"PJSIP/line-{line.line}/sip:{line.number}@{line.address}"
+
+
+def _globals(settings: Settings) -> str:
+    values = {
+        "HOTLINE": settings.hotline,
+        "HOTLINE_NUMBER": settings.sip.number,
+        "DEDICATED_NUMBER": settings.sip.dedicated,
+        "SIP_HOST": settings.sip.address.host,
+        "AGI": settings.agi.bind,
+        "RECORDING": "yes" if settings.recording.enabled else "no",
+    }
+    for line in settings.lines:
+        values[f"LINE_{line.line}"] = line_uri(line)
+        values[f"LINE_TIMEOUT_{line.line}"] = str(int(line.answer_timeout))
+    return _NOTE + "".join(f"{name} = {value}\n" for name, value in values.items())
+
+
+def _pjsip(settings: Settings, passwords: dict[str, str]) -> str:
+    # Media stays on the address that signalling is on: two hotlines share a machine, and the world is not let in.
+    media = {
+        "media_address": settings.sip.address.host,
+        "bind_rtp_to_media_address": "yes",
+        "rtp_timeout": str(settings.sip.rtp_timeout),
+    }
+    sections = [
+        _section("udp", "", type="transport", protocol="udp", bind=settings.sip.bind),
+        _section("wss", "", type="transport", protocol="wss", bind=settings.sip.wss),
+        _section("carrier", "carrier", **media),
+        _section(
+            "carrier-address",
+            "",
+            type="identify",
+            endpoint="carrier",
+            match=",".join(settings.sip.carrier_net),
+        ),
+    ]
+    for line in settings.lines:
+        sections += _line(line, media)
+    keys = "#".join(f"key-{line.line}" for line in settings.lines)
+    for seat in settings.seats:
+        for name, template in ((seat.seat, "seat"), (seat.seat + WEB, "web-seat")):
+            sections += _seat(name, template, seat.seat, keys, passwords[seat.seat], media)
+    return _NOTE + "\n".join(sections)
+
+
+def _line(line: LineSettings, media: dict[str, str]) -> list[str]:
+    name = f"line-{line.line}"
+    host = line.address.rsplit(":", 1)[0]
+    return [
+        _section(
+            name,
+            "line" if line.trusted else "untrusted-line",
+            aors=name,
+            **media,
+            set_var=f"TEL_PARTY={line.line}",
+        ),
+        _section(name, "line-aor", contact=f"sip:{line.number}@{line.address}"),
+        _section(f"{name}-address", "", type="identify", endpoint=name, match=host),
+    ]
+
+
+def _seat(name: str, template: str, seat: str, keys: str, password: str, media: dict[str, str]) -> list[str]:
+    endpoint = _section(
+        name,
+        template,
+        aors=name,
+        auth=name,
+        callerid=f'"{seat}" <{seat}>',
+        **media,
+    )
+    variables = {"TEL_ROLE": "taker", "TEL_PARTY": seat, "DYNAMIC_FEATURES": keys}
+    endpoint += "".join(f"set_var = {key}={value}\n" for key, value in variables.items())
+    return [
+        endpoint,
+        _section(name, "seat-aor"),
+        _section(name, "digest", username=name, password=password),
+    ]
+
+
+def _queues(settings: Settings) -> str:
+    def queue(name: str, template: str, seats: list[str]) -> str:
+        members = [f"member => PJSIP/{seat + suffix}" for seat in seats for suffix in ("", WEB)]
+        return "\n".join([f"[{name}]({template})", *members, ""])
+
+    own = [seat.seat for seat in settings.seats if seat.queue == settings.hotline]
+    dedicated = [seat.seat for seat in settings.seats if seat.queue == "dedicated"]
+    return _NOTE + "\n".join(
+        [
+            queue(settings.hotline, "seats", own),
+            queue("dedicated", "dedicated-seats", dedicated),
+            queue("any", "any-seat", own + dedicated),
+        ]
+    )
+
+
+def _features(settings: Settings) -> str:
+    return _NOTE + "".join(
+        f"key-{line.line} => {line.dtmf},self,Gosub(key,s,1({line.line}))\n" for line in settings.lines
+    )
+
+
+def _manager(settings: Settings, secret: str) -> str:
+    address = settings.ami.address
+    lines = [
+        f"bindaddr = {address.host}",
+        f"port = {address.port}",
+        "",
+        "[controller]",
+        f"secret = {secret}",
+        "deny = 0.0.0.0/0.0.0.0",
+        f"permit = {address.host}/255.255.255.255",
+        "permit = 127.0.0.1/255.255.255.255",
+        "read = system,call",
+        "write = system,call,originate,reporting",
+        "writetimeout = 1000",
+        *(f"eventfilter(action(include),name({event})) =" for event in EVENTS),
+        "eventfilter(action(exclude),header(Channel),method(starts_with)) = Local/",
+    ]
+    return _NOTE + "\n".join(lines) + "\n"
+
+
+def _entity_id(node: str) -> str:
+    """An address of our own for this node (locally administered), where there is no network card to take one from."""
+    digits = hashlib.sha256(node.encode()).hexdigest()
+    return ":".join(["02", *(digits[i : i + 2] for i in range(0, 10, 2))])
+
+
+def _section(name: str, template: str, **values: str) -> str:
+    head = f"[{name}]({template})" if template else f"[{name}]"
+    return "\n".join([head, *(f"{key} = {value}" for key, value in values.items()), ""])

@@ -1,0 +1,88 @@
+"""What is to be done, as frozen data, and what a press is answered."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from telephony.core.call import Call, Caller
+from telephony.core.call import Next as Next
+
+
+@dataclass(frozen=True, slots=True)
+class InvitePartner:
+    """Call the line's partner; on answer it joins the conversation of the channel `anchor`."""
+
+    call_id: str
+    transfer_id: str
+    line: str
+    anchor: str
+    caller: Caller
+    case_id: str
+    answer_timeout: float
+
+
+@dataclass(frozen=True, slots=True)
+class HangUp:
+    leg_id: str
+    channel: str
+
+
+@dataclass(frozen=True, slots=True)
+class RescueCaller:
+    """Take the caller out of the music and to the head of the queue, the same seat first."""
+
+    channel: str
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerFreed:
+    """Answer the dialplan's question of `CallerFreed`."""
+
+    next: Next
+
+
+@dataclass(frozen=True, slots=True)
+class AwaitFreed:
+    """Bring `FreedTimeout` after `seconds`."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class AwaitInvite:
+    """Bring `InviteTimeout` after `seconds`."""
+
+    transfer_id: str
+    seconds: float
+
+
+Command = InvitePartner | HangUp | RescueCaller | AnswerFreed | AwaitFreed | AwaitInvite
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The press was taken. `transfer_ids` are those that it started or concerns."""
+
+    transfer_ids: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The press was not taken, and why: a stable code and a sentence for people."""
+
+    code: str
+    message: str
+    transfer_id: str = ""
+
+
+Reply = Accepted | Refused
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """The call as it is now, what to do about it, the answer to a press, the outcome's name for the log."""
+
+    call: Call
+    outcome: str
+    commands: tuple[Command, ...] = ()
+    reply: Reply | None = None

@@ -1,0 +1,142 @@
+"""What has happened to a call, as frozen data. `at` is seconds since the epoch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from telephony.core.call import Hangup, Mode, Role
+
+
+@dataclass(frozen=True, slots=True)
+class LegStarted:
+    """A channel has come into the call: a phone is called, or it is adopted after a restart."""
+
+    at: float
+    leg_id: str
+    channel: str
+    role: Role
+    party: str
+
+
+@dataclass(frozen=True, slots=True)
+class LegRinging:
+    at: float
+    leg_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class LegAnswered:
+    at: float
+    leg_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class LegJoined:
+    """Asterisk's BridgeEnter: the leg is in the conversation `bridge`."""
+
+    at: float
+    leg_id: str
+    bridge: str
+
+
+@dataclass(frozen=True, slots=True)
+class LegLeft:
+    """Asterisk's BridgeLeave: the leg is out of the conversation `bridge`, and perhaps still up."""
+
+    at: float
+    leg_id: str
+    bridge: str
+
+
+@dataclass(frozen=True, slots=True)
+class LegEnded:
+    at: float
+    leg_id: str
+    hangup: Hangup
+
+
+@dataclass(frozen=True, slots=True)
+class InviteFailed:
+    """Asterisk could not bring the partner: refused, timed out or the link was down. No leg is left."""
+
+    at: float
+    transfer_id: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class CallerFreed:
+    """The caller's channel is alone in the dialplan and asks what comes next (AGI `after`)."""
+
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class FreedTimeout:
+    """News of the other legs has not come in time: the caller's question must be answered now."""
+
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class InviteTimeout:
+    """A partner's phone has been called for longer than the line allows, and Asterisk has not said so."""
+
+    at: float
+    transfer_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class LineView:
+    """What the presser must know of a line at the moment of the press."""
+
+    name: str
+    closed: bool
+    full: bool
+    modes: frozenset[Mode]
+    answer_timeout: float
+
+
+@dataclass(frozen=True, slots=True)
+class LinePressed:
+    """The hotkey of a line. `transfer_id` is fresh: it is used if the press starts a transfer."""
+
+    at: float
+    seat: str
+    line: LineView
+    transfer_id: str
+    mode: Mode = Mode.WARM
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CancelPressed:
+    """Stop the partners that are being called: all, or the one transfer that is named."""
+
+    at: float
+    transfer_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class LeavePressed:
+    """The taker at `seat` leaves the caller to the partner."""
+
+    at: float
+    seat: str
+
+
+Event = (
+    LegStarted
+    | LegRinging
+    | LegAnswered
+    | LegJoined
+    | LegLeft
+    | LegEnded
+    | InviteFailed
+    | InviteTimeout
+    | CallerFreed
+    | FreedTimeout
+    | LinePressed
+    | CancelPressed
+    | LeavePressed
+)

@@ -1,0 +1,162 @@
+"""decide(call, event) -> Decision: every event in every situation has a named outcome.
+
+The function is total: it never raises for a well-formed event and knows no event that cannot
+happen. A caller's safety comes first: whatever is not understood ends with the caller at a seat.
+What happens to legs is here; presses are in `keys`, partners in `partners`, lonely callers in `alone`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import assert_never
+
+from telephony.core import alone, keys, partners
+from telephony.core.call import Call, EndReason, Leg, LegState, Next, Role, TransferState
+from telephony.core.commands import AnswerFreed, Command, Decision, HangUp
+from telephony.core.events import (
+    CallerFreed,
+    CancelPressed,
+    Event,
+    FreedTimeout,
+    InviteFailed,
+    InviteTimeout,
+    LeavePressed,
+    LegAnswered,
+    LegEnded,
+    LegJoined,
+    LegLeft,
+    LegRinging,
+    LegStarted,
+    LinePressed,
+)
+
+_BEFORE = {
+    LegState.RINGING: (LegState.DIALLING,),
+    LegState.WAITING: (LegState.DIALLING, LegState.RINGING),
+}
+
+
+def decide(call: Call, event: Event) -> Decision:
+    """What `event` makes of `call`, and what is to be done about it."""
+    match event:
+        case LegStarted():
+            return _leg_started(call, event)
+        case LegRinging():
+            return _leg_moved(call, event.leg_id, LegState.RINGING, event.at)
+        case LegAnswered():
+            return _leg_moved(call, event.leg_id, LegState.WAITING, event.at)
+        case LegJoined():
+            return _leg_joined(call, event)
+        case LegLeft():
+            return _leg_left(call, event)
+        case LegEnded():
+            return _leg_ended(call, event)
+        case InviteFailed():
+            return partners.invite_failed(call, event)
+        case InviteTimeout():
+            return partners.invite_timeout(call, event)
+        case CallerFreed():
+            return alone.caller_freed(call, event)
+        case FreedTimeout():
+            return alone.freed_timeout(call)
+        case LinePressed():
+            return keys.line_pressed(call, event)
+        case CancelPressed():
+            return keys.cancel_pressed(call, event)
+        case LeavePressed():
+            return keys.leave_pressed(call, event)
+        case _:
+            assert_never(event)
+
+
+def _leg_started(call: Call, event: LegStarted) -> Decision:
+    if call.leg(event.leg_id) is not None:
+        return Decision(call, "known_leg")
+    leg = Leg(event.leg_id, event.channel, event.role, event.party, LegState.DIALLING, since=event.at)
+    call = call.with_leg(leg)
+    if event.role is Role.PARTNER:
+        return partners.called(call, leg)
+    return Decision(call, f"{event.role}_called")
+
+
+def _leg_moved(call: Call, leg_id: str, state: LegState, at: float) -> Decision:
+    leg = call.leg(leg_id)
+    if leg is None or leg.state not in _BEFORE[state]:
+        return Decision(call, "no_change")
+    call = call.with_leg(replace(leg, state=state, since=at))
+    if leg.role is Role.PARTNER and state is LegState.RINGING:
+        call = partners.ringing(call, leg.id, at)
+    return Decision(call, f"{leg.role}_{state}")
+
+
+def _leg_joined(call: Call, event: LegJoined) -> Decision:
+    leg = call.leg(event.leg_id)
+    if leg is None or not leg.alive:
+        return Decision(call, "unknown_leg")
+    if not leg.talking or leg.bridge != event.bridge:
+        leg = replace(leg, state=LegState.TALKING, bridge=event.bridge, since=event.at, left_at=None)
+        leg = replace(leg, joined_at=event.at if leg.joined_at is None else leg.joined_at)
+        call = call.with_leg(leg)
+    match leg.role:
+        case Role.CALLER:
+            return _caller_joined(call, event.at)
+        case Role.TAKER:
+            answered_at = event.at if call.answered_at is None else call.answered_at
+            return Decision(replace(call, seat=leg.party, answered_at=answered_at), "taker_joined")
+        case Role.PARTNER:
+            return partners.joined(call, leg, event.at)
+
+
+def _caller_joined(call: Call, at: float) -> Decision:
+    """Whoever took the caller out of the dialplan has ended its question too; to answer it is safe."""
+    answer: tuple[Command, ...] = (AnswerFreed(Next.RESCUE),) if call.freed_at is not None else ()
+    call = replace(call, freed_at=None, told=None)
+    return Decision(partners.note_handovers(call, at), "caller_joined", answer)
+
+
+def _leg_left(call: Call, event: LegLeft) -> Decision:
+    leg = call.leg(event.leg_id)
+    if leg is None or not leg.talking or leg.bridge != event.bridge:
+        return Decision(call, "no_change")
+    leg = replace(leg, state=LegState.WAITING, bridge="", since=event.at, left_at=event.at)
+    decision = Decision(call.with_leg(leg), f"{leg.role}_left")
+    match leg.role:
+        case Role.CALLER:
+            return alone.settle(decision, event.at)
+        case Role.TAKER:
+            return replace(decision, call=partners.note_handovers(decision.call, event.at))
+        case Role.PARTNER:
+            return decision
+
+
+def _leg_ended(call: Call, event: LegEnded) -> Decision:
+    was = call.leg(event.leg_id)
+    if was is None or not was.alive:
+        return Decision(call, "unknown_leg")
+    leg = replace(was, state=LegState.ENDED, bridge="", since=event.at, hangup=event.hangup)
+    call = call.with_leg(replace(leg, left_at=event.at if was.talking else was.left_at))
+    match leg.role:
+        case Role.CALLER:
+            return _caller_ended(call, event.at)
+        case Role.TAKER:
+            return alone.settle(Decision(partners.note_handovers(call, event.at), "taker_ended"), event.at)
+        case Role.PARTNER:
+            return partners.ended(call, was, event)
+
+
+def _caller_ended(call: Call, at: float) -> Decision:
+    """The citizen is gone: stop what rings; taker and partner who are talking may finish."""
+    commands: tuple[Command, ...] = (AnswerFreed(Next.END),) if call.freed_at is not None else ()
+    staff_go_on = sum(leg.talking for leg in call.legs) > 1
+    for leg in call.alive(Role.PARTNER):
+        if not leg.talking or not staff_go_on:
+            commands += (HangUp(leg.id, leg.channel),)
+    for transfer in call.transfers:
+        if not transfer.live:
+            continue
+        if call.leg(transfer.id) is None:
+            commands += partners.release(call, transfer)
+        handed_over = transfer.state is TransferState.HANDED_OVER
+        reason = EndReason.COMPLETED if handed_over else EndReason.CALLER_HUNG_UP
+        call = partners.end(call, transfer, reason, at)
+    return alone.closed(Decision(replace(call, freed_at=None), "caller_ended", commands), at)

@@ -1,0 +1,75 @@
+"""The desk of one call: what its task works with."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+import structlog
+
+from telephony.core.call import Call
+from telephony.core.commands import Next, Refused, Reply
+from telephony.core.events import CallerFreed, Event, FreedTimeout
+
+log = structlog.get_logger("call")
+
+INBOX = 1000  # events; a call that has this many unread is broken, not busy
+
+T = TypeVar("T")
+
+
+@dataclass(slots=True)
+class Item:
+    """An event to be worked off, and who waits for its answer."""
+
+    event: Event
+    reply: asyncio.Future[Reply] | None = None
+
+
+@dataclass(slots=True)
+class Desk:
+    """A call, its inbox, the dialplan's open question, and the events that are due later."""
+
+    call: Call
+    inbox: asyncio.Queue[Item] = field(default_factory=lambda: asyncio.Queue(INBOX))
+    freed: asyncio.Future[Next] | None = None
+    task: asyncio.Task[None] | None = None
+    timers: list[asyncio.TimerHandle] = field(default_factory=list)
+
+    def put(self, item: Item) -> None:
+        try:
+            self.inbox.put_nowait(item)
+        except asyncio.QueueFull:
+            log.error("inbox_full", call=self.call.id, lost=type(item.event).__name__)
+            self.give_up(item, Refused("overloaded", "the call has too many unread events"))
+
+    def give_up(self, item: Item, why: Refused) -> None:
+        """The event is lost: whoever waits for its answer is told so, and a caller goes to a seat."""
+        answer(item.reply, why)
+        if isinstance(item.event, CallerFreed | FreedTimeout):
+            answer(self.freed, Next.RESCUE)
+
+    def later(self, seconds: float, event: Callable[[], Event]) -> None:
+        """Put `event()` into the inbox after a while."""
+        loop = asyncio.get_running_loop()
+        self.timers = [timer for timer in self.timers if timer.when() > loop.time() and not timer.cancelled()]
+        self.timers.append(loop.call_later(seconds, lambda: self.put(Item(event()))))
+
+    def cancel_timers(self) -> None:
+        for timer in self.timers:
+            timer.cancel()
+
+    def drain(self) -> list[Item]:
+        """The unread items, oldest first."""
+        items = []
+        while not self.inbox.empty():
+            items.append(self.inbox.get_nowait())
+        return items
+
+
+def answer(asker: asyncio.Future[T] | None, value: T) -> None:
+    """Answer, unless nobody asked, it was answered already, or the asker has gone away."""
+    if asker is not None and not asker.done():
+        asker.set_result(value)

@@ -1,0 +1,279 @@
+"""The dispatcher: one task and one bounded inbox per call.
+
+An event goes in, `core.transitions.decide` says what it means, the new state is written to the
+store, and only then is Asterisk asked to act. Nothing here waits for another call.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import replace
+from typing import Protocol
+
+import structlog
+
+from telephony import views
+from telephony.core.call import Call, Role
+from telephony.core.commands import (
+    AnswerFreed,
+    AwaitFreed,
+    AwaitInvite,
+    Command,
+    Decision,
+    HangUp,
+    Next,
+    Refused,
+    Reply,
+)
+from telephony.core.events import CallerFreed, Event, FreedTimeout, InviteTimeout
+from telephony.core.transitions import decide
+from telephony.desk import Desk, Item, answer
+from telephony.ended import EndedCalls
+from telephony.errors import NotFound, StoreDown
+from telephony.executor import Executor
+from telephony.feed import Feed
+from telephony.metrics import Metrics
+
+log = structlog.get_logger("call")
+
+_CALL_IS_OVER = Refused("no_call", "the call is over")
+
+
+class CallStore(Protocol):
+    """Where live calls are remembered. StoreDown when it cannot be reached; calls go on regardless."""
+
+    async def save(self, call: Call) -> None: ...
+
+    async def finish(self, call: Call) -> None: ...
+
+
+class Dispatcher:
+    """Owns all live calls, and remembers those that are over. `clock` gives seconds since the epoch."""
+
+    def __init__(
+        self,
+        executor: Executor,
+        store: CallStore,
+        feed: Feed,
+        metrics: Metrics,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._executor = executor
+        self._store = store
+        self._feed = feed
+        self._metrics = metrics
+        self._clock = clock
+        self._desks: dict[str, Desk] = {}
+        self._ended = EndedCalls(clock)
+        self._seats: dict[str, str] = {}
+        self._releases: set[asyncio.Task[None]] = set()
+        self.unsaved: set[str] = set()
+
+    # -- asking ------------------------------------------------------------------------------
+
+    def __iter__(self) -> Iterator[Call]:
+        return (desk.call for desk in list(self._desks.values()))
+
+    def __len__(self) -> int:
+        return len(self._desks)
+
+    def get(self, call_id: str) -> Call | None:
+        """The call, live or not long over."""
+        desk = self._desks.get(call_id)
+        return desk.call if desk is not None else self._ended.get(call_id)
+
+    def call_of_seat(self, seat: str) -> Call | None:
+        """The call that the seat has now: talking, or ringing at it."""
+        desk = self._desks.get(self._seats.get(seat, ""))
+        return desk.call if desk is not None else None
+
+    # -- telling -----------------------------------------------------------------------------
+
+    async def open(self, call: Call) -> None:
+        """Take on a call that has arrived, or that an earlier controller had."""
+        if call.id in self._desks:
+            return
+        call = replace(call, freed_at=None)  # Whoever asked an earlier controller no longer waits for us.
+        desk = Desk(call)
+        self._ended.forget(call.id)
+        self._desks[call.id] = desk
+        self._index(call)
+        await self._save(call)
+        self._publish(None, call)
+        log.info("call_opened", call=call.id, via=call.via, situation=call.situation)
+        desk.task = asyncio.create_task(self._run(desk), name=f"call {call.id}")
+
+    def post(self, call_id: str, event: Event) -> None:
+        """Tell the call of `event`. A call that is over can only release who comes too late."""
+        desk = self._desks.get(call_id)
+        if desk is not None:
+            desk.put(Item(event))
+            return
+        over = self._ended.get(call_id)
+        if over is not None:
+            self._release_late(over, event)
+
+    async def ask(self, call_id: str, event: Event) -> Reply:
+        """Tell the call of a press and wait for its answer. NotFound if nobody remembers the call."""
+        desk = self._desks.get(call_id)
+        if desk is None:
+            if self._ended.get(call_id) is None:
+                raise NotFound("unknown_call", "there is no such call")
+            return _CALL_IS_OVER
+        reply: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+        desk.put(Item(event, reply))
+        return await reply
+
+    async def ask_next(self, call_id: str) -> Next:
+        """Where the caller, alone in the dialplan, is to go on. An unknown caller is rescued.
+
+        Who asks again while the answer is awaited gets the same answer.
+        """
+        desk = self._desks.get(call_id)
+        if desk is None:
+            return Next.RESCUE
+        if desk.freed is None or desk.freed.done():
+            desk.freed = asyncio.get_running_loop().create_future()
+        desk.put(Item(CallerFreed(self._clock())))
+        return await asyncio.shield(desk.freed)
+
+    def _release_late(self, call: Call, event: Event) -> None:
+        """The call is over, and Asterisk tells of a leg that we had asked for before that."""
+        decision = decide(call, event)
+        self._ended.change(decision.call)
+        for command in decision.commands:
+            if isinstance(command, HangUp):
+                self._log(call, event, decision)
+                task = asyncio.create_task(self._release(command), name=f"release {command.leg_id}")
+                self._releases.add(task)
+                task.add_done_callback(self._releases.discard)
+
+    async def _release(self, command: HangUp) -> None:
+        await self._executor.run(command)
+
+    async def close(self) -> None:
+        """Stop every call's task. The calls themselves go on in Asterisk."""
+        tasks = [desk.task for desk in self._desks.values() if desk.task is not None]
+        for desk in self._desks.values():
+            desk.cancel_timers()
+        tasks += self._releases
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        self._desks.clear()
+
+    # -- the life of a call ------------------------------------------------------------------
+
+    async def _run(self, desk: Desk) -> None:
+        while not desk.call.ended:
+            item = await desk.inbox.get()
+            try:
+                await self._handle(desk, item)
+            except Exception:
+                # A fault in our own code must cost one event, never the call that it came for.
+                log.exception("event_failed", call=desk.call.id, happened=type(item.event).__name__)
+                desk.give_up(item, Refused("internal_error", "the press could not be carried out"))
+        await self._finish(desk)
+
+    async def _handle(self, desk: Desk, item: Item) -> None:
+        before = desk.call
+        decision = decide(before, item.event)
+        self._log(before, item.event, decision)
+        if decision.call != before:
+            desk.call = decision.call
+            self._index(decision.call)
+            await self._save(decision.call)
+            self._publish(before, decision.call)
+        for command in decision.commands:
+            await self._perform(desk, command)
+        answer(item.reply, decision.reply or Refused("no_answer", "the event has no answer"))
+
+    async def _perform(self, desk: Desk, command: Command) -> None:
+        match command:
+            case AnswerFreed():
+                answer(desk.freed, command.next)
+            case AwaitFreed():
+                desk.later(command.seconds, lambda: FreedTimeout(self._clock()))
+            case AwaitInvite():
+                transfer_id = command.transfer_id
+                desk.later(command.seconds, lambda: InviteTimeout(self._clock(), transfer_id))
+            case _:
+                event = await self._executor.run(command)
+                if event is not None:
+                    desk.put(Item(event))
+
+    async def _finish(self, desk: Desk) -> None:
+        call = desk.call
+        del self._desks[call.id]
+        self._ended.add(call)
+        desk.cancel_timers()
+        answer(desk.freed, Next.END)
+        for item in desk.drain():
+            answer(item.reply, _CALL_IS_OVER)
+            if item.reply is None:
+                self.post(call.id, item.event)
+        self.unsaved.discard(call.id)
+        with suppress(StoreDown):
+            await self._store.finish(call)
+        self._metrics.call_ended(call)
+        log.info("call_ended", call=call.id, **views.latencies(call))
+
+    # -- telling others ----------------------------------------------------------------------
+
+    async def _save(self, call: Call) -> None:
+        """Write before acting. Without the store the call goes on, and is written when the store is back."""
+        try:
+            await self._store.save(call)
+        except StoreDown as error:
+            self.unsaved.add(call.id)
+            log.warning("call_not_saved", call=call.id, error=str(error))
+        else:
+            self.unsaved.discard(call.id)
+
+    async def save_unsaved(self) -> None:
+        """Write what could not be written while the store was away."""
+        for call_id in list(self.unsaved):
+            desk = self._desks.get(call_id)
+            if desk is None:
+                self.unsaved.discard(call_id)
+            else:
+                await self._save(desk.call)
+
+    def _index(self, call: Call) -> None:
+        for leg in call.legs:
+            if leg.role is not Role.TAKER:
+                continue
+            if leg.alive:
+                if leg.talking or not self._talks_elsewhere(leg.party, call):
+                    self._seats[leg.party] = call.id
+            elif self._seats.get(leg.party) == call.id and not _has_live_leg(call, leg.party):
+                del self._seats[leg.party]
+
+    def _talks_elsewhere(self, seat: str, call: Call) -> bool:
+        other = self.call_of_seat(seat)
+        if other is None or other.id == call.id:
+            return False
+        return any(leg.party == seat for leg in other.talking(Role.TAKER))
+
+    def _publish(self, before: Call | None, after: Call) -> None:
+        at = self._clock()
+        for type, data in views.changes(before, after):
+            self._feed.publish(at, type, data)
+
+    def _log(self, before: Call, event: Event, decision: Decision) -> None:
+        self._metrics.transition(type(event).__name__)
+        log.info(
+            "transition",
+            call=before.id,
+            old=before.situation,
+            happened=type(event).__name__,
+            new=decision.call.situation,
+            outcome=decision.outcome,
+        )
+
+
+def _has_live_leg(call: Call, seat: str) -> bool:
+    return any(leg.party == seat for leg in call.alive(Role.TAKER))

@@ -1,0 +1,48 @@
+"""Every error that people or programs outside can meet.
+
+TelephonyError
++-- ConfigError        a configuration file is wrong; says where and what
++-- Refusal            a request cannot be carried out; has a stable code
+|   +-- NotFound       no such thing, or not yours
+|   +-- BadInput       a value is not what it must be
++-- LinkDown           Asterisk cannot be asked now
++-- StoreDown          Redis cannot be asked now
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+
+class TelephonyError(Exception):
+    """Base of all errors of this package."""
+
+
+class ConfigError(TelephonyError):
+    """A configuration file is wrong; the message names the file, the place and what is expected."""
+
+
+class Refusal(TelephonyError):
+    """A request cannot be carried out. `code` is stable; `message` is a sentence for people."""
+
+    def __init__(self, code: str, message: str, details: Mapping[str, str] | None = None) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.details = dict(details or {})
+
+
+class NotFound(Refusal):
+    """There is no such thing, or it is not the asker's to see."""
+
+
+class BadInput(Refusal):
+    """A value is not what it must be."""
+
+
+class LinkDown(TelephonyError):
+    """The link to Asterisk is down, not yet reconciled, or Asterisk did not answer in time."""
+
+
+class StoreDown(TelephonyError):
+    """Redis does not answer, or answers with an error."""

@@ -1,0 +1,63 @@
+"""The executor: runs a command on Asterisk with a deadline; what comes of it is an event.
+
+An acknowledgement is not success: success is what Asterisk later reports to have happened. Only
+a failure is told at once.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Protocol, assert_never
+
+import structlog
+
+from telephony.core.commands import (
+    AnswerFreed,
+    AwaitFreed,
+    AwaitInvite,
+    Command,
+    HangUp,
+    InvitePartner,
+    RescueCaller,
+)
+from telephony.core.events import Event, InviteFailed
+from telephony.errors import LinkDown, Refusal
+
+log = structlog.get_logger("executor")
+
+
+class Asterisk(Protocol):
+    """What the executor asks of Asterisk. LinkDown when it cannot be asked, Refusal when it says no."""
+
+    async def invite(self, command: InvitePartner) -> None: ...
+
+    async def hang_up(self, leg_id: str, channel: str) -> None: ...
+
+    async def rescue(self, channel: str) -> None: ...
+
+
+class Executor:
+    def __init__(self, asterisk: Asterisk, clock: Callable[[], float] = time.time) -> None:
+        self._asterisk = asterisk
+        self._clock = clock
+
+    async def run(self, command: Command) -> Event | None:
+        """Carry out `command`; returns the event that its failure is, if it failed and that matters."""
+        try:
+            match command:
+                case InvitePartner():
+                    await self._asterisk.invite(command)
+                case HangUp():
+                    await self._asterisk.hang_up(command.leg_id, command.channel)
+                case RescueCaller():
+                    await self._asterisk.rescue(command.channel)
+                case AnswerFreed() | AwaitFreed() | AwaitInvite():
+                    raise TypeError(f"{type(command).__name__} is the dispatcher's to carry out")
+                case _:
+                    assert_never(command)
+        except (LinkDown, Refusal) as error:
+            log.warning("command_failed", command=type(command).__name__, error=str(error))
+            if isinstance(command, InvitePartner):
+                return InviteFailed(self._clock(), command.transfer_id, str(error))
+        return None

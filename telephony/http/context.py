@@ -1,0 +1,70 @@
+"""What the handlers work with, and what a handler is given and gives back."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from aiohttp import web
+
+from telephony.feed import Feed
+from telephony.http.answers import Answer
+from telephony.http.limits import Buckets, Limits
+from telephony.http.repeats import Repeats
+from telephony.metrics import Metrics
+from telephony.switchboard import Switchboard
+from telephony.tokens import Principal, TokenBook
+
+
+@dataclass(slots=True)
+class Context:
+    """One HTTP door. `checks` are what `ready` depends on, by name; `watchers` the open WebSockets."""
+
+    switchboard: Switchboard
+    feed: Feed
+    tokens: TokenBook
+    metrics: Metrics
+    checks: Mapping[str, Callable[[], bool]]
+    limits: Limits
+    clock: Callable[[], float]
+    requests: Buckets
+    failures: Buckets
+    repeats: Repeats
+    document: bytes = b""
+    page: bytes = b""
+    watchers: set[web.WebSocketResponse] = field(default_factory=set)
+    stopping: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Visitor:
+    """Who asks, and the token that says so (for one who stays: it may be revoked meanwhile)."""
+
+    who: Principal
+    token: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """One request. `path` and `query` hold its parameters, `body` what its route says it is.
+
+    `visitor` is None on routes that ask for no token.
+    """
+
+    context: Context
+    visitor: Visitor | None
+    path: Mapping[str, str]
+    query: Mapping[str, str]
+    body: Any
+    request: web.Request
+
+    @property
+    def who(self) -> Principal:
+        """Who asks; for routes that ask for a token."""
+        if self.visitor is None:
+            raise TypeError("this route asks for no token")
+        return self.visitor.who
+
+
+Handler = Callable[[Ask], Awaitable[Answer | web.WebSocketResponse]]

@@ -1,0 +1,78 @@
+"""Examples for the description: real values of the real types, so that they cannot go out of date."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from telephony.core.call import EndReason, LegState, Mode, Role, Situation, TransferState
+from telephony.http.answers import Calls, Lines, Live, PressedTransfer, Ready, Seats
+from telephony.http.bodies import KeyPress, LineChange, NewTransfer
+from telephony.http.messages import Hello
+from telephony.switchboard import LineState, LineStatus, SeatState, SeatStatus
+from telephony.views import CallerView, CallView, LegView, TransferView
+
+_CALL = "110-1767225600.1"
+_TRANSFER = "t-4f1c9a"
+
+
+def _transfer(
+    state: TransferState, ended: float | None = None, reason: EndReason | None = None
+) -> TransferView:
+    return TransferView(
+        id=_TRANSFER,
+        call=_CALL,
+        line="12345",
+        mode=Mode.WARM,
+        state=state,
+        reason=reason,
+        sip_code=486 if reason else None,
+        q850=17 if reason else None,
+        seat="1001",
+        note="噪音投诉",
+        asked_at=1767225612.4,
+        ringing_at=1767225612.9 if state is not TransferState.INVITING else None,
+        joined_at=None,
+        handed_over_at=None,
+        ended_at=ended,
+    )
+
+
+_INVITING = _transfer(TransferState.INVITING)
+_ENDED = _transfer(TransferState.ENDED, 1767225614.0, EndReason.BUSY)
+_CALL_VIEW = CallView(
+    id=_CALL,
+    situation=Situation.INVITING,
+    caller=CallerView("13800138000", withheld=False),
+    via="carrier",
+    seat="1001",
+    case_id="",
+    arrived_at=1767225600.0,
+    answered_at=1767225603.2,
+    ended_at=None,
+    legs=[
+        LegView(_CALL, Role.CALLER, "", LegState.TALKING),
+        LegView("110-1767225600.2", Role.TAKER, "1001", LegState.TALKING),
+    ],
+    transfers=[_INVITING],
+)
+_LINE = LineStatus("12345", "政务服务便民热线", LineState.OPEN, 1, 30, "F5", "*1", (Mode.WARM, Mode.COLD))
+_PRESSED = PressedTransfer(
+    **{name: getattr(_INVITING, name) for name in TransferView.__dataclass_fields__}, transfers=[_INVITING]
+)
+
+EXAMPLES: Mapping[type, Any] = {
+    KeyPress: KeyPress("warm", "噪音投诉"),
+    NewTransfer: NewTransfer("12345", "cold", "噪音投诉"),
+    LineChange: LineChange("closed"),
+    PressedTransfer: _PRESSED,
+    TransferView: _ENDED,
+    CallView: _CALL_VIEW,
+    Calls: Calls(1234, [_CALL_VIEW]),
+    LineStatus: _LINE,
+    Lines: Lines(1234, [_LINE]),
+    Seats: Seats(1234, [SeatStatus("1001", "110", SeatState.TALKING, _CALL)]),
+    Live: Live(live=True),
+    Ready: Ready(ready=True, missing=[]),
+    Hello: Hello(1234),
+}

@@ -1,0 +1,35 @@
+"""What each error code means, in words for people who write programs against us."""
+
+from __future__ import annotations
+
+MEANINGS = {
+    "bad_idempotency_key": "the Idempotency-Key is empty, too long or there twice",
+    "bad_input": "a value is not what it must be; `details.at` says which",
+    "bad_json": "the body is not JSON in UTF-8",
+    "bad_request": "the request is not as it must be",
+    "body_too_slow": "the body did not come in time",
+    "forbidden": "the token's role may not do this",
+    "idempotency_key_reused": "the Idempotency-Key came with another request before",
+    "internal_error": "a fault of ours; it is in the log",
+    "line_closed": "an administrator has closed the line",
+    "line_full": "every channel of the line is in use",
+    "link_down": "Asterisk cannot be asked now",
+    "no_call": "the seat has no caller on the line",
+    "nobody_to_leave_with": "no partner is in the call or being called",
+    "nothing_to_cancel": "no partner is being called",
+    "overloaded": "the call has too many unread events",
+    "store_down": "the store cannot be asked now",
+    "too_large": "the body is too large",
+    "too_many_failures": "too many wrong tokens from this address; `Retry-After` says when to try again",
+    "too_many_requests": "too many requests in a short time; `Retry-After` says when to try again",
+    "too_many_transfers": "the call has had too many transfers",
+    "too_many_watchers": "too many WebSockets at once",
+    "unauthorized": "there is no token, or it is not valid",
+    "unknown_call": "there is no such call, or it is not yours",
+    "unknown_key": "there is no such key",
+    "unknown_line": "there is no such line, or it is not yours",
+    "unknown_mode": "there is no such mode, or the line does not allow it",
+    "unknown_seat": "there is no such seat, or it is not yours",
+    "unknown_transfer": "the call has no such transfer",
+    "unsupported_media_type": "the body must be application/json",
+}

@@ -1,0 +1,87 @@
+"""Set-up of one hotline: secrets, and a complete Asterisk configuration, from `hotline.toml`.
+
+What is the same for every hotline stands in `asterisk-conf/` and `dialplan/`, plain files that an
+administrator edits; they are copied. What differs is written to `generated/`. Everything may be
+run again at any time: secrets stay as they are.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+from telephony import asterisk_files
+from telephony.errors import ConfigError
+from telephony.music import write_music
+from telephony.secrets import Secrets, write_private
+from telephony.settings import Settings
+from telephony.tokens import token_hashes
+
+SOURCES = Path(__file__).resolve().parent.parent
+
+
+class StateDirectory:
+    """Where the files of one hotline lie: below `root`, whose layout is at one place, here."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root.resolve()
+        self.secrets = Secrets(self.root / "secrets")
+        self.tokens = self.root / "secrets" / "tokens.json"
+        self.token_hashes = self.root / "secrets" / "tokens.hashed.json"
+        self.certificate = self.root / "secrets" / "tls.crt"
+        self.key = self.root / "secrets" / "tls.key"
+        self.asterisk = self.root / "asterisk"
+        self.asterisk_conf = self.asterisk / "asterisk.conf"
+        self.etc = self.asterisk / "etc"
+        self.data = self.asterisk / "data"
+
+
+def provision(settings: Settings, state: StateDirectory, asterisk_root: Path) -> None:
+    """Make or renew everything below `state`; `asterisk_root` is where Asterisk is installed (`/` or a root)."""
+    documentation = asterisk_root / "usr/share/asterisk/documentation"
+    if not documentation.is_dir():
+        raise ConfigError(f"{asterisk_root}: no Asterisk is installed there ({documentation} is missing)")
+    passwords = _make_secrets(settings, state)
+    _copy_sources(state)
+    for name, text in asterisk_files.generated(settings, state.secrets.get("ami"), passwords).items():
+        write_private(state.etc / "generated" / name, text)
+    write_private(
+        state.etc / "generated/http.conf",
+        asterisk_files.http(settings, state.certificate, state.key),
+    )
+    write_private(
+        state.asterisk_conf, asterisk_files.asterisk(settings, state.asterisk, asterisk_root)
+    )
+    _make_data(state, documentation)
+
+
+def _make_secrets(settings: Settings, state: StateDirectory) -> dict[str, str]:
+    for name in ("ami", "redis"):
+        state.secrets.ensure(name)
+    seats = [seat.seat for seat in settings.seats]
+    hosts = ["localhost", "127.0.0.1", settings.sip.address.host]
+    state.secrets.ensure_certificate(hosts)
+    principals = ["admin", *(f"seat:{seat}" for seat in seats), *(f"line:{line.line}" for line in settings.lines)]
+    tokens = state.secrets.ensure_passwords(state.tokens.name, principals)
+    write_private(state.token_hashes, json.dumps(token_hashes(tokens), indent=2) + "\n")
+    return state.secrets.ensure_passwords("seats.json", seats)
+
+
+def _copy_sources(state: StateDirectory) -> None:
+    for name, target in (("asterisk-conf", state.etc), ("dialplan", state.etc / "dialplan")):
+        target.mkdir(parents=True, exist_ok=True)
+        for file in sorted((SOURCES / name).glob("*.conf")):
+            shutil.copyfile(file, target / file.name)
+
+
+def _make_data(state: StateDirectory, documentation: Path) -> None:
+    for name in ("run", "log", "spool/monitor", "spool/tmp", "db", "keys/keys", "cache", "data/sounds", "data/agi-bin"):
+        (state.asterisk / name).mkdir(parents=True, exist_ok=True)
+    link = state.data / "documentation"
+    if link.is_symlink():
+        link.unlink()
+    link.symlink_to(documentation)
+    music = state.data / "moh" / "waiting.wav"
+    if not music.exists():
+        write_music(music)

@@ -1,0 +1,228 @@
+"""`hotline.toml`: everything by which one hotline differs from another.
+
+The file is read with the standard library and checked by msgspec against the dataclasses below,
+so a misspelt name, a wrong type or a value out of range is refused with its place in the file.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from dataclasses import dataclass, field
+from ipaddress import ip_network
+from pathlib import Path
+
+import msgspec
+
+from telephony.core.call import Mode
+from telephony.errors import ConfigError
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
+_NUMBER = re.compile(r"[0-9+*#]{1,32}")
+_DTMF = re.compile(r"\*[0-9]{1,3}")
+_HOST = re.compile(r"[A-Za-z0-9.-]{1,253}")
+_RESERVED_KEYS = frozenset({"cancel", "leave", "hold", "resume", "merge", "return"})
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """`host:port`."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"{self.host}:{self.port}"
+
+    @classmethod
+    def parse(cls, text: str) -> Address:
+        """From `host:port`; ValueError if it is not that."""
+        host, colon, port = text.rpartition(":")
+        if not colon or not _HOST.fullmatch(host) or not port.isdecimal() or not 0 < int(port) < 65536:
+            raise ValueError(f"{text!r} is not host:port")
+        return cls(host, int(port))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SipSettings:
+    """Where phones and carriers reach this hotline.
+
+    `number` is what citizens dial; `dedicated` what lines dial. A leg that sends no audio for `rtp_timeout`
+    seconds is taken for lost.
+    """
+
+    bind: str
+    wss: str
+    carrier_net: list[str]
+    number: str
+    dedicated: str
+    rtp_ports: tuple[int, int] = (10000, 19999)
+    rtp_timeout: int = 30
+
+    def __post_init__(self) -> None:
+        Address.parse(self.bind)
+        Address.parse(self.wss)
+        for net in self.carrier_net:
+            ip_network(net)
+        _must(_NUMBER, "sip.number", self.number)
+        _must(_NUMBER, "sip.dedicated", self.dedicated)
+        low, high = self.rtp_ports
+        if not 1024 <= low < high <= 65535:
+            raise ValueError("sip.rtp_ports must be two ports, low and high")
+
+    @property
+    def address(self) -> Address:
+        return Address.parse(self.bind)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listener:
+    """Where a door of the controller listens, or where Asterisk's manager does."""
+
+    bind: str
+
+    def __post_init__(self) -> None:
+        Address.parse(self.bind)
+
+    @property
+    def address(self) -> Address:
+        return Address.parse(self.bind)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiSettings:
+    """The HTTP door: plain on loopback, and the same over TLS."""
+
+    bind: str
+    tls_bind: str
+
+    def __post_init__(self) -> None:
+        Address.parse(self.bind)
+        Address.parse(self.tls_bind)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RedisSettings:
+    """`url` without its password, which is a secret file's. Deadline of one command in seconds."""
+
+    url: str
+    deadline: float = 0.5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordingSettings:
+    enabled: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeatSettings:
+    """A seat: the name it registers with, and the queue that it serves (the hotline's, or `dedicated`)."""
+
+    seat: str
+    queue: str
+
+    def __post_init__(self) -> None:
+        _must(_NAME, "seats.seat", self.seat)
+        _must(_NAME, "seats.queue", self.queue)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LineSettings:
+    """A dedicated trunk to a linked unit.
+
+    `address`: host:port of the far end. `number`: what is dialled there. `key`: the hotkey's label on the
+    seat. `dtmf`: what the taker's phone sends for it. `capacity`: calls at once. `answer_timeout`: seconds
+    that the partner's phone is called. `trusted`: whether callers' numbers are asserted to it and believed
+    from it. `case_url`: where the far end can read a case, with `{case_id}` in it.
+    """
+
+    line: str
+    label: str
+    address: str
+    number: str
+    key: str
+    dtmf: str
+    modes: list[Mode] = field(default_factory=lambda: [Mode.WARM, Mode.COLD])
+    capacity: int = 30
+    answer_timeout: float = 25.0
+    trusted: bool = True
+    case_url: str = ""
+
+    def __post_init__(self) -> None:
+        _must(_NAME, "lines.line", self.line)
+        if self.line in _RESERVED_KEYS:
+            raise ValueError(f"lines.line: {self.line!r} is the name of a key")
+        Address.parse(self.address)
+        _must(_NUMBER, "lines.number", self.number)
+        _must(_DTMF, "lines.dtmf", self.dtmf)
+        if not self.modes:
+            raise ValueError("lines.modes must name at least one mode")
+        if not 1 <= self.capacity <= 10_000:
+            raise ValueError("lines.capacity must be 1 to 10000")
+        if not 1.0 <= self.answer_timeout <= 300.0:
+            raise ValueError("lines.answer_timeout must be 1 to 300 seconds")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """One hotline."""
+
+    hotline: str
+    label: str
+    node: str
+    sip: SipSettings
+    ami: Listener
+    agi: Listener
+    api: ApiSettings
+    redis: RedisSettings
+    recording: RecordingSettings = field(default_factory=RecordingSettings)
+    seats: list[SeatSettings]
+    lines: list[LineSettings]
+
+    def __post_init__(self) -> None:
+        _must(_NAME, "hotline", self.hotline)
+        _must(_NAME, "node", self.node)
+        _unique("seats.seat", [seat.seat for seat in self.seats])
+        _unique("lines.line", [line.line for line in self.lines])
+        _unique("lines.dtmf", [line.dtmf for line in self.lines])
+        if not self.seats:
+            raise ValueError("seats: at least one seat is needed")
+        for seat in self.seats:
+            if seat.queue not in (self.hotline, "dedicated"):
+                raise ValueError(f"seats.queue: {seat.queue!r} is neither {self.hotline!r} nor 'dedicated'")
+            if seat.seat in {line.line for line in self.lines}:
+                raise ValueError(f"seats.seat: {seat.seat!r} is the name of a line too")
+
+    def line(self, name: str) -> LineSettings | None:
+        return next((line for line in self.lines if line.line == name), None)
+
+    def seat(self, name: str) -> SeatSettings | None:
+        return next((seat for seat in self.seats if seat.seat == name), None)
+
+
+def load(path: Path) -> Settings:
+    """The hotline described by the file at `path`; ConfigError says what is wrong and where."""
+    try:
+        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(f"{path}: {error}") from error
+    unknown = set(raw) - set(Settings.__slots__)
+    if unknown:
+        raise ConfigError(f"{path}: unknown name {min(unknown)!r}")
+    try:
+        return msgspec.convert(raw, Settings)
+    except (msgspec.ValidationError, ValueError) as error:
+        raise ConfigError(f"{path}: {error}") from error
+
+
+def _must(pattern: re.Pattern[str], name: str, value: str) -> None:
+    if not pattern.fullmatch(value):
+        raise ValueError(f"{name}: {value!r} does not match {pattern.pattern}")
+
+
+def _unique(name: str, values: list[str]) -> None:
+    twice = {value for value in values if values.count(value) > 1}
+    if twice:
+        raise ValueError(f"{name}: {min(twice)!r} is there twice")

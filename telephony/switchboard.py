@@ -1,0 +1,250 @@
+"""The switchboard: everything that people and programs may ask of a hotline, at one place.
+
+A key pressed on a phone, in a console or by HTTP comes in here and nowhere else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Protocol
+
+from telephony.core.call import Call, Leg, Mode, Role, Transfer
+from telephony.core.commands import Accepted
+from telephony.core.events import CancelPressed, LeavePressed, LinePressed, LineView
+from telephony.errors import LinkDown, NotFound, Refusal
+
+if TYPE_CHECKING:
+    from telephony.dispatcher import Dispatcher
+    from telephony.settings import LineSettings, SeatSettings, Settings
+
+
+class LineState(StrEnum):
+    """`closed` by an administrator; `down`: the far end does not answer; `busy`: every channel in use."""
+
+    OPEN = "open"
+    BUSY = "busy"
+    DOWN = "down"
+    CLOSED = "closed"
+
+
+class SeatState(StrEnum):
+    OFFLINE = "offline"
+    IDLE = "idle"
+    RINGING = "ringing"
+    TALKING = "talking"
+
+
+@dataclass(frozen=True, slots=True)
+class LineStatus:
+    """A line as people see it. `live`: legs on it now; `capacity`: how many it takes."""
+
+    line: str
+    label: str
+    state: LineState
+    live: int
+    capacity: int
+    key: str
+    dtmf: str
+    modes: tuple[Mode, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SeatStatus:
+    """A seat as people see it; `call` is the id of the call that it has, or empty."""
+
+    seat: str
+    queue: str
+    state: SeatState
+    call: str
+
+
+@dataclass(frozen=True, slots=True)
+class Pressed:
+    """What a press has come to: the call, and the transfers that it started or concerns."""
+
+    call_id: str
+    transfers: tuple[Transfer, ...]
+
+
+class Devices(Protocol):
+    """What Asterisk knows of phones and lines."""
+
+    def seat_online(self, seat: str) -> bool: ...
+
+    def line_up(self, line: str) -> bool: ...
+
+
+class ClosedLines(Protocol):
+    """Which lines an administrator has closed, remembered across restarts."""
+
+    def __contains__(self, line: str) -> bool: ...
+
+    async def set(self, line: str, *, closed: bool) -> None: ...
+
+
+class Switchboard:
+    """The operations on one hotline. Refusal (with a stable code) says why something cannot be done."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        dispatcher: Dispatcher,
+        devices: Devices,
+        closed_lines: ClosedLines,
+        new_transfer_id: Callable[[], str],
+        clock: Callable[[], float],
+    ) -> None:
+        self._settings = settings
+        self._dispatcher = dispatcher
+        self._devices = devices
+        self._closed_lines = closed_lines
+        self._new_transfer_id = new_transfer_id
+        self._clock = clock
+        self.ready = False
+
+    # -- keys --------------------------------------------------------------------------------
+
+    async def press(self, seat: str, key: str, *, mode: Mode = Mode.WARM, note: str = "") -> Pressed:
+        """Press `key` at `seat`, on the call that it has: a line's name, `cancel` or `leave`.
+
+        Pressing a line's key again is the same transfer. NotFound: no such seat. Refusal: `unknown_key`,
+        `no_call`, `line_closed`, `line_full`, `unknown_mode`, `nothing_to_cancel`, `nobody_to_leave_with`.
+        LinkDown: Asterisk cannot be asked now.
+        """
+        if self._settings.seat(seat) is None:
+            raise NotFound("unknown_seat", f"there is no seat {seat}")
+        event = self._key_event(seat, key, mode, note)
+        call = self._dispatcher.call_of_seat(seat)
+        if call is None:
+            raise Refusal("no_call", f"seat {seat} has no call")
+        return await self._ask(call.id, event)
+
+    async def transfer(self, call_id: str, line: str, *, mode: Mode = Mode.WARM, note: str = "") -> Pressed:
+        """The same as the line's key, for a call that is named; the seat that has the call is the presser."""
+        call = self.call(call_id)
+        seat = next((leg.party for leg in call.talking(Role.TAKER)), "")
+        if not seat:
+            raise Refusal("no_call", "no seat has the caller on the line")
+        if self._settings.line(line) is None:
+            raise Refusal("unknown_line", f"there is no line {line}")
+        return await self._ask(call.id, self._key_event(seat, line, mode, note))
+
+    async def cancel(self, call_id: str, transfer_id: str) -> Pressed:
+        """Stop calling the partner of this one transfer."""
+        self.get_transfer(call_id, transfer_id)
+        return await self._ask(call_id, CancelPressed(self._clock(), transfer_id))
+
+    def _key_event(
+        self, seat: str, key: str, mode: Mode, note: str
+    ) -> LinePressed | CancelPressed | LeavePressed:
+        now = self._clock()
+        if key == "cancel":
+            return CancelPressed(now)
+        if key == "leave":
+            return LeavePressed(now, seat)
+        line = self._settings.line(key)
+        if line is None:
+            raise Refusal("unknown_key", f"no key is called {key}")
+        return LinePressed(now, seat, self._line_view(line), self._new_transfer_id(), mode, note)
+
+    async def _ask(self, call_id: str, event: LinePressed | CancelPressed | LeavePressed) -> Pressed:
+        if not self.ready:
+            raise LinkDown("the link to Asterisk is down")
+        reply = await self._dispatcher.ask(call_id, event)
+        if isinstance(reply, Accepted):
+            transfers = tuple(self._known(call_id, reply.transfer_ids))
+            return Pressed(call_id, transfers)
+        raise Refusal(reply.code, reply.message, {"transfer": reply.transfer_id} if reply.transfer_id else {})
+
+    def _known(self, call_id: str, transfer_ids: tuple[str, ...]) -> list[Transfer]:
+        call = self._dispatcher.get(call_id)
+        found = [call.transfer(transfer_id) for transfer_id in transfer_ids] if call else []
+        return [transfer for transfer in found if transfer is not None]
+
+    # -- looking -----------------------------------------------------------------------------
+
+    def calls(self) -> list[Call]:
+        """The live calls, oldest first."""
+        return sorted(self._dispatcher, key=lambda call: call.arrived_at)
+
+    def call(self, call_id: str) -> Call:
+        """The live call with this id; NotFound if there is none."""
+        call = self._dispatcher.get(call_id)
+        if call is None:
+            raise NotFound("unknown_call", "there is no such call")
+        return call
+
+    def get_transfer(self, call_id: str, transfer_id: str) -> Transfer:
+        """A transfer of a live call; NotFound if there is none."""
+        transfer = self.call(call_id).transfer(transfer_id)
+        if transfer is None:
+            raise NotFound("unknown_transfer", "the call has no such transfer")
+        return transfer
+
+    def lines(self) -> list[LineStatus]:
+        return [self._line_status(line) for line in self._settings.lines]
+
+    def line(self, name: str) -> LineStatus:
+        return self._line_status(self._line_settings(name))
+
+    def seats(self) -> list[SeatStatus]:
+        return [self._seat_status(seat) for seat in self._settings.seats]
+
+    # -- steering ----------------------------------------------------------------------------
+
+    async def set_line(self, name: str, *, closed: bool) -> LineStatus:
+        """Close a line to new transfers, or open it; live legs on it go on. NotFound, StoreDown."""
+        line = self._line_settings(name)
+        await self._closed_lines.set(name, closed=closed)
+        return self._line_status(line)
+
+    def _line_settings(self, name: str) -> LineSettings:
+        line = self._settings.line(name)
+        if line is None:
+            raise NotFound("unknown_line", f"there is no line {name}")
+        return line
+
+    def _live(self, line: str) -> int:
+        return sum(
+            sum(t.live and t.line == line for t in call.transfers) + (call.via == line)
+            for call in self._dispatcher
+        )
+
+    def _line_view(self, line: LineSettings) -> LineView:
+        return LineView(
+            line.line,
+            closed=line.line in self._closed_lines,
+            full=self._live(line.line) >= line.capacity,
+            modes=frozenset(line.modes),
+            answer_timeout=line.answer_timeout,
+        )
+
+    def _line_status(self, line: LineSettings) -> LineStatus:
+        live = self._live(line.line)
+        state = LineState.OPEN
+        if line.line in self._closed_lines:
+            state = LineState.CLOSED
+        elif not self._devices.line_up(line.line):
+            state = LineState.DOWN
+        elif live >= line.capacity:
+            state = LineState.BUSY
+        return LineStatus(
+            line.line, line.label, state, live, line.capacity, line.key, line.dtmf, tuple(line.modes)
+        )
+
+    def _seat_status(self, seat: SeatSettings) -> SeatStatus:
+        call = self._dispatcher.call_of_seat(seat.seat)
+        leg = _leg_of(call, seat.seat)
+        if leg is not None:
+            state = SeatState.TALKING if leg.talking else SeatState.RINGING
+        else:
+            state = SeatState.IDLE if self._devices.seat_online(seat.seat) else SeatState.OFFLINE
+        return SeatStatus(seat.seat, seat.queue, state, call.id if call else "")
+
+
+def _leg_of(call: Call | None, seat: str) -> Leg | None:
+    if call is None:
+        return None
+    return next((leg for leg in call.alive(Role.TAKER) if leg.party == seat), None)

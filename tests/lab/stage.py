@@ -1,0 +1,132 @@
+"""The stage on which system tests and the demonstration play: both hotlines, real phones, the wire.
+
+Every phone sends a tone of its own, so what somebody hears says whom.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from tests.lab.api import Api
+from tests.lab.softphone import Softphone, Softphones
+from tests.lab.softphone_call import Call
+from tests.lab.wire import Wire
+
+CALLER, TAKER, PARTNER = 530, 1130, 1790  # Hz
+TONES = (CALLER, TAKER, PARTNER)
+SIP = {"110": "127.0.110.1:5060", "12345": "127.0.123.1:5060"}
+API = {"110": "http://127.0.0.1:8110", "12345": "http://127.0.0.1:8123"}
+CARRIER = {"110": "127.0.111", "12345": "127.0.124"}
+FAR_END = {"119": "127.0.119.1", "120": "127.0.120.1", "gas": "127.0.121.1"}
+
+
+@dataclass(slots=True)
+class Talk:
+    """A citizen and a taker in conversation. `id` is the call's at its hotline."""
+
+    id: str
+    caller: Call
+    taker: Call
+
+
+class Stage:
+    """`states` gives each hotline's state directory, where its passwords and tokens lie."""
+
+    def __init__(self, states: dict[str, Path], logs: Path | None = None) -> None:
+        self._states = states
+        self._stack = AsyncExitStack()
+        self._logs = logs
+        self._seats = 0
+        self._callers = 0
+        self.api: dict[str, Api] = {}
+
+    async def __aenter__(self) -> Self:
+        self.wire = self._stack.enter_context(Wire())
+        self.phones = await self._stack.enter_async_context(Softphones(logs=self._logs))
+        for site in self._states:
+            self.api[site] = await self._stack.enter_async_context(
+                Api(API[site], self._secret(site, "tokens.json")["admin"])
+            )
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._stack.aclose()
+
+    async def citizen(self, site: str = "110", tone: int = CALLER) -> Softphone:
+        """A citizen's phone at one of the carrier's addresses."""
+        self._callers += 1
+        return await self.phones.add(
+            f"citizen{self._callers}", bind=f"{CARRIER[site]}.{10 + self._callers}", tone=tone
+        )
+
+    async def seat(
+        self, seat: str, site: str = "110", tone: int = TAKER, on_invite: int | None = None
+    ) -> Softphone:
+        """The phone of a seat, registered."""
+        self._seats += 1
+        phone = await self.phones.add(
+            f"seat{seat}@{site}",
+            bind=f"127.0.0.{30 + self._seats}",
+            tone=tone,
+            user=seat,
+            password=self._secret(site, "seats.json")[seat],
+            registrar=SIP[site],
+            on_invite=on_invite,
+        )
+        await phone.registered()
+        await self._seen_online(site, seat)
+        return phone
+
+    async def unit(self, line: str, tone: int = PARTNER, on_invite: int | None = None) -> Softphone:
+        """The far end of the line to 119, 120 or gas."""
+        return await self.phones.add(line, bind=FAR_END[line], tone=tone, on_invite=on_invite)
+
+    async def talk(
+        self, citizen: Softphone, taker: Softphone, site: str = "110", number: str = "13800138000", **dial: Any
+    ) -> Talk:
+        """The citizen dials the hotline, the taker answers, and both are in conversation."""
+        caller = await citizen.dial(f"sip:{site}@{SIP[site]}", number=number, **dial)
+        ring = await taker.incoming()
+        await ring.answer()
+        await caller.answered()
+        call = await self.api[site].call_with(situation="talking")
+        return Talk(call["id"], caller, ring)
+
+    def heard(self, call: Call, seconds: float = 0.5, until: float | None = None) -> set[int]:
+        """Whose tones the phone of `call` has received in the last `seconds`."""
+        until = time.time() if until is None else until
+        stream = self.wire.received(call.phone.bind, call.call_id)
+        return stream.between(until - seconds, until).tones(TONES)
+
+    async def hears(self, call: Call, *tones: int, within: float = 3.0) -> float:
+        """Wait until the phone of `call` hears exactly these tones; returns when."""
+        deadline = time.monotonic() + within
+        while (found := self.heard(call)) != set(tones):
+            assert time.monotonic() < deadline, f"{call!r} hears {found} and not {set(tones)} after {within} s"
+            await asyncio.sleep(0.05)
+        return time.time()
+
+    def _secret(self, site: str, name: str) -> dict[str, str]:
+        text = (self._states[site] / "secrets" / name).read_text(encoding="utf-8")
+        passwords: dict[str, str] = json.loads(text)
+        return passwords
+
+    async def _seen_online(self, site: str, seat: str, within: float = 3.0) -> None:
+        deadline = time.monotonic() + within
+        while True:
+            answer = await self.api[site].get("/v1/seats")
+            seats = answer["seats"] if isinstance(answer, dict) else answer
+            state = next(row["state"] for row in seats if row["seat"] == seat)
+            if state != "offline":
+                return
+            assert time.monotonic() < deadline, f"seat {seat} of {site} is {state} after {within} s"
+            await asyncio.sleep(0.05)

@@ -1,0 +1,65 @@
+"""`python -m tests.lab.suite check | test`: every check in turn, and a verdict at the end."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from tests.lab import namespace
+from tests.lab.paths import CHECKOUT
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One command; exit code 0 is a pass."""
+
+    title: str
+    argv: Callable[[], list[str]]
+
+
+def _module(*words: str) -> list[str]:
+    return [sys.executable, "-m", *words]
+
+
+def _system_tests() -> list[str]:
+    command = _module("pytest", "tests/system")
+    if (reason := namespace.possible()) is None:
+        return namespace.isolated(command)
+    print(f"    no namespaces here ({reason}): on the machine's own loopback, so `make stop` first")
+    return command
+
+
+CHECKS = (
+    Step("ruff check", lambda: _module("ruff", "check", ".")),
+    Step("ruff format", lambda: _module("ruff", "format", "--check", ".")),
+    Step("mypy", lambda: _module("mypy")),
+)
+TESTS = (
+    Step("unit and adapter tests", lambda: _module("pytest", "tests/unit", "tests/adapters")),
+    Step("system tests", _system_tests),
+)
+
+
+def main(what: str) -> int:
+    """Run all the steps, whichever fail; 0 when none did."""
+    results = [(step.title, *_timed(step)) for step in (CHECKS if what == "check" else (*CHECKS, *TESTS))]
+    print("\n==> verdict")
+    for title, code, seconds in results:
+        print(f"    {'passed' if code == 0 else f'FAILED ({code})':<12} {title} ({seconds:.1f} s)")
+    failed = [title for title, code, _ in results if code]
+    print(f"make {what}: " + (f"FAILED: {', '.join(failed)}" if failed else "everything passed"))
+    return 1 if failed else 0
+
+
+def _timed(step: Step) -> tuple[int, float]:
+    print(f"\n==> {step.title}", flush=True)
+    began = time.monotonic()
+    code = subprocess.run(step.argv(), cwd=CHECKOUT).returncode
+    return code, time.monotonic() - began
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))

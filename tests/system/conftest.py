@@ -1,0 +1,91 @@
+"""Both hotlines, up for the whole session, and nothing left in them after any test."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import tempfile
+import time
+from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.lab.paths import SITES, DebianRoot
+from tests.lab.site import Site
+from tests.lab.stage import Stage
+
+CHANNELS_GONE = 3.0  # seconds after a test
+POLL = 0.1  # seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Lab:
+    """The two hotlines by name, and where their files and logs are."""
+
+    sites: dict[str, Site]
+    state: Path
+
+    def channels(self) -> dict[str, list[str]]:
+        """The names of Asterisk's channels by site, without sites that have none or are down."""
+        found = {site.name: site.channels() for site in self.sites.values() if site.asterisk.pid}
+        return {name: channels for name, channels in found.items() if channels}
+
+    def channels_left(self) -> dict[str, list[str]]:
+        """The channels that do not go within CHANNELS_GONE."""
+        deadline = time.monotonic() + CHANNELS_GONE
+        while (left := self.channels()) and time.monotonic() < deadline:
+            time.sleep(POLL)
+        return left
+
+    def hang_up(self) -> None:
+        """End every channel there is."""
+        for site in self.sites.values():
+            if site.asterisk.pid:
+                site.asterisk_cli("channel request hangup all")
+
+    def mend(self) -> None:
+        """Bring back whatever a test has broken."""
+        for site in self.sites.values():
+            for service in site.services:
+                service.ensure()
+
+
+@pytest.fixture(scope="session")
+def lab(request: pytest.FixtureRequest) -> Iterator[Lab]:
+    """Hotlines 110 and 12345, ready; their files are kept and named when a test has failed."""
+    state = Path(tempfile.mkdtemp(prefix="lab-"))
+    root = DebianRoot.from_environment()
+    lab = Lab({name: Site(name, state / name, root) for name in SITES}, state)
+    try:
+        with ThreadPoolExecutor(len(SITES)) as pool:
+            list(pool.map(Site.start, lab.sites.values()))
+        yield lab
+    finally:
+        for site in lab.sites.values():
+            site.stop()
+        if request.session.testsfailed:
+            print(f"\nthe lab's files and logs are kept in {state}")
+        else:
+            shutil.rmtree(state)
+
+
+@pytest.fixture(autouse=True)
+async def no_channel_left(lab: Lab) -> AsyncIterator[None]:
+    """Every test starts with everything up, and fails when it leaves a channel in either Asterisk."""
+    await asyncio.to_thread(lab.mend)
+    yield
+    # In a thread: phones of the test, in its loop, may still be answering.
+    if left := await asyncio.to_thread(lab.channels_left):
+        await asyncio.to_thread(lab.hang_up)
+        pytest.fail(f"channels left after the test: {left}")
+
+
+@pytest.fixture
+async def stage(lab: Lab, no_channel_left: None) -> AsyncIterator[Stage]:
+    """Phones and the wire for one test."""
+    states = {name: site.state for name, site in lab.sites.items()}
+    async with Stage(states, logs=None) as stage:
+        yield stage
