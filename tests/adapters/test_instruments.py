@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
@@ -26,6 +27,7 @@ from tests.lab.softphone_errors import (
 from tests.lab.wire import Wire, WireError, WireLostPacketsError, WireNotPermittedError
 
 CALLER, SEAT_PHONE = "127.0.77.10", "127.0.77.31"
+CLOCK_STEP = 0.002  # seconds that a busy kernel may take to pass a packet on
 SENDER, RECEIVER = ("127.0.77.50", 30000), ("127.0.77.51", 30000)
 
 
@@ -213,15 +215,23 @@ class TestSoftphonesAtAPbx:
         assert {530} == (await enough(wire, SEAT_PHONE, incoming, 50, direct)).tones()
 
 
-def send_rtp(sender: socket.socket, numbers: list[int], pauses: dict[int, float]) -> list[float]:
-    """Send a tone in packets with these numbers every 20 ms, longer before some; when each was sent."""
+class Sent(NamedTuple):
+    """The kernel had the packet between these moments."""
+
+    after: float
+    before: float
+
+
+def send_rtp(sender: socket.socket, numbers: list[int], pauses: dict[int, float]) -> list[Sent]:
+    """Send a tone in packets with these numbers every 20 ms, with pauses (seconds) before some."""
     payload = encode_alaw(sine(530, seconds=0.02))
     began, sent, delay = time.time() + 0.02, [], 0.0
     for number in numbers:
         delay += pauses.get(number, 0.0)
         time.sleep(max(0.0, began + number * 0.02 + delay - time.time()))
+        before = time.time()
         sender.sendto(HEADER.pack(0x80, 8, number, number * 160, 77) + payload, RECEIVER)
-        sent.append(time.time())
+        sent.append(Sent(before, time.time()))
     return sent
 
 
@@ -242,11 +252,19 @@ class TestWire:
         sent = send_rtp(sender, numbers, {20: 0.08})
         stream = wire.stream_to(RECEIVER)
         assert (len(stream.packets), stream.lost, stream.duplicates) == (57, 3, 0)
-        assert [packet.at for packet in stream.packets] == pytest.approx(sent, abs=0.005)
-        assert stream.between(until=sent[30]).largest_gap_ms == pytest.approx(
-            (sent[20] - sent[19]) * 1000, abs=5
+        late = [
+            packet.at
+            for packet, (after, before) in zip(stream.packets, sent, strict=True)
+            if not after - CLOCK_STEP <= packet.at <= before + CLOCK_STEP
+        ]
+        assert late == []
+        gap = stream.between(until=sent[30].before).largest_gap_ms / 1000
+        assert (
+            sent[20].after - sent[19].before - CLOCK_STEP
+            <= gap
+            <= sent[20].before - sent[19].after + CLOCK_STEP
         )
-        assert stream.between(until=sent[30]).largest_gap_ms >= 95
+        assert gap >= 0.095
 
     def test_every_packet_is_recorded_once_although_lo_shows_it_twice(
         self, wire: Wire, sender: socket.socket
@@ -266,8 +284,8 @@ class TestWire:
         self, wire: Wire, sender: socket.socket
     ) -> None:
         sent = send_rtp(sender, [0, 1, 2], {})
-        window = wire.stream_to(RECEIVER, since=sent[0], until=sent[2] + 0.5)
-        assert window.largest_gap_ms == pytest.approx(500, abs=5)
+        window = wire.stream_to(RECEIVER, until=sent[2].before + 0.5)
+        assert 500 - CLOCK_STEP * 1000 <= window.largest_gap_ms < 600
 
     def test_a_call_without_sdp_is_an_error_that_tells_what_was_seen(self, wire: Wire) -> None:
         with pytest.raises(WireError, match=r"(?s)127\.0\.77\.99 sent no SDP .*'nowhere'.*no SIP at all"):

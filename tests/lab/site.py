@@ -170,7 +170,7 @@ class Site:
         return Service(
             name="Asterisk",
             process=self._processes["asterisk"],
-            argv=self.root.argv("usr/sbin/asterisk", "-f", "-C", str(self.asterisk_conf)),
+            argv=self.root.argv("usr/sbin/asterisk", "-fp", "-C", str(self.asterisk_conf)),
             probe=lambda: probes.asterisk(self.cli),
             limit=60.0,
             files=lambda: [self.asterisk_conf, self.asterisk_conf.parent / "etc"],

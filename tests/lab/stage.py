@@ -17,9 +17,10 @@ from typing import Any, Self
 from tests.lab.api import Api
 from tests.lab.softphone import Softphone, Softphones
 from tests.lab.softphone_call import Call
-from tests.lab.wire import Wire
+from tests.lab.wire import SipPacket, Wire
 
 CALLER, TAKER, PARTNER = 530, 1130, 1790  # Hz
+FRAME = 20.0  # ms between two RTP packets
 TONES = (CALLER, TAKER, PARTNER)
 SIP = {"110": "127.0.110.1:5060", "12345": "127.0.123.1:5060"}
 API = {"110": "http://127.0.0.1:8110", "12345": "http://127.0.0.1:8123"}
@@ -108,12 +109,37 @@ class Stage:
         return stream.between(until - seconds, until).tones(TONES)
 
     async def hears(self, call: Call, *tones: int, within: float = 3.0) -> float:
-        """Wait until the phone of `call` hears exactly these tones; returns when."""
+        """Wait until the phone of `call` has heard exactly these tones for half a second; returns when."""
         deadline = time.monotonic() + within
         while (found := self.heard(call)) != set(tones):
-            assert time.monotonic() < deadline, f"{call!r} hears {found} and not {set(tones)} after {within} s"
+            assert time.monotonic() < deadline, (
+                f"{call.phone.name} hears {found} and not {set(tones)} after {within} s"
+            )
             await asyncio.sleep(0.05)
         return time.time()
+
+    async def goes_on_hearing(self, call: Call, *tones: int, seconds: float) -> None:
+        """From now on, for so long, the phone of `call` hears exactly these tones all the time."""
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            found = self.heard(call)
+            assert found == set(tones), f"{call.phone.name} hears {found} and not {set(tones)} any more"
+            await asyncio.sleep(0.1)
+
+    def line_invite(self, number: str) -> SipPacket:
+        """The newest INVITE to `number` that the wire has seen."""
+        invites = [p for p in self.wire.sip() if p.message.first_line.startswith(f"INVITE sip:{number}@")]
+        assert invites, f"no INVITE to {number} on the wire"
+        return invites[-1]
+
+    def allowed_gap(self, since: float, until: float, *speakers: Call) -> float:
+        """The largest space between two packets, in ms, that a listener may see: one frame plus 10 ms.
+
+        Where a phone itself was later than its frame (a busy machine), what it left out is not ours.
+        """
+        sent = [self.wire.sent(call.phone.bind, call.call_id).between(since, until) for call in speakers]
+        own = [length for stream in sent for at, length in stream.gaps_ms if since < at and stream.packets]
+        return max([FRAME, *own]) + 10.0
 
     def _secret(self, site: str, name: str) -> dict[str, str]:
         text = (self._states[site] / "secrets" / name).read_text(encoding="utf-8")

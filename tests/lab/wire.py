@@ -36,7 +36,6 @@ SO_ATTACH_FILTER = 26
 SO_RCVBUFFORCE = 33
 SOL_PACKET = 263
 PACKET_STATISTICS = 6
-PACKET_IGNORE_OUTGOING = 23
 # Classic BPF on the IP header: UDP that is no later fragment, the rest away.
 UDP_ONLY = (
     (0x30, 0, 0, 9),
@@ -109,9 +108,8 @@ class Wire:
             raise WireNotPermittedError("tapping the wire needs root (CAP_NET_RAW)") from error
         self._tap.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, self._buffer)
         self._tap.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
-        # The loopback interface shows each packet twice: going out and coming in.
-        self._tap.setsockopt(SOL_PACKET, PACKET_IGNORE_OUTGOING, 1)
         _attach(self._tap, UDP_ONLY)
+        # Bound to one protocol a tap sees what arrives; with ETH_P_ALL it would see lo's packets twice.
         self._tap.bind((self._interface, ETH_P_IP))
         self._marker = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._marker.bind(("127.0.0.1", 0))

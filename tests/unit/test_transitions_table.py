@@ -105,418 +105,418 @@ CALLS: dict[str, Call] = {
 # that this ended
 TABLE = {
     "queued": """
-        a taker is called      | taker_called              |             |
-        a partner is called    | partner_adopted           | waiting     |
-        caller is told again   | known_leg                 |             |
-        caller rings           | no_change                 |             |
-        caller answers         | no_change                 |             |
-        caller joins           | caller_joined             |             |
-        caller leaves          | no_change                 |             |
-        caller hangs up        | caller_ended              | ended       |
-        caller is lost         | caller_ended              | ended       |
-        taker rings            | no_change                 |             |
-        taker answers          | no_change                 |             |
-        taker joins            | unknown_leg               |             |
-        taker leaves           | no_change                 |             |
-        taker hangs up         | unknown_leg               |             |
-        taker is lost          | unknown_leg               |             |
-        partner rings          | no_change                 |             |
-        partner answers        | no_change                 |             |
-        partner joins          | unknown_leg               |             |
-        partner leaves         | no_change                 |             |
-        partner hangs up       | unknown_leg               |             |
-        partner is lost        | unknown_leg               |             |
-        stranger rings         | no_change                 |             |
-        stranger answers       | no_change                 |             |
-        stranger joins         | unknown_leg               |             |
-        stranger leaves        | no_change                 |             |
-        stranger hangs up      | unknown_leg               |             |
-        stranger is lost       | unknown_leg               |             |
-        invite 12345 fails     | no_change                 |             |
-        invite 12345 is late   | no_change                 |             |
-        invite unknown fails   | no_change                 |             |
-        invite unknown is late | no_change                 |             |
-        the caller is free     | caller_freed_rescue       |             | answer rescue
-        news is late           | no_change                 |             |
-        key 12345              | refused_no_call           |             |
-        key 119                | refused_no_call           |             |
-        key 119 closed         | refused_no_call           |             |
-        key 119 full           | refused_no_call           |             |
-        key 119, no such mode  | refused_no_call           |             |
-        key 119, other seat    | refused_no_call           |             |
-        key cancel             | refused_nothing_to_cancel |             |
-        cancel 12345           | refused_nothing_to_cancel |             |
-        cancel unknown         | refused_nothing_to_cancel |             |
-        key leave              | refused_no_call           |             |
-        key leave, other seat  | refused_no_call           |             |
+    a taker is called      | taker_called              |             |
+    a partner is called    | partner_adopted           | waiting     |
+    caller is told again   | known_leg                 |             |
+    caller rings           | no_change                 |             |
+    caller answers         | no_change                 |             |
+    caller joins           | caller_joined             |             |
+    caller leaves          | no_change                 |             |
+    caller hangs up        | caller_ended              | ended       |
+    caller is lost         | caller_ended              | ended       |
+    taker rings            | no_change                 |             |
+    taker answers          | no_change                 |             |
+    taker joins            | unknown_leg               |             |
+    taker leaves           | no_change                 |             |
+    taker hangs up         | unknown_leg               |             |
+    taker is lost          | unknown_leg               |             |
+    partner rings          | no_change                 |             |
+    partner answers        | no_change                 |             |
+    partner joins          | unknown_leg               |             |
+    partner leaves         | no_change                 |             |
+    partner hangs up       | unknown_leg               |             |
+    partner is lost        | unknown_leg               |             |
+    stranger rings         | no_change                 |             |
+    stranger answers       | no_change                 |             |
+    stranger joins         | unknown_leg               |             |
+    stranger leaves        | no_change                 |             |
+    stranger hangs up      | unknown_leg               |             |
+    stranger is lost       | unknown_leg               |             |
+    invite 12345 fails     | no_change                 |             |
+    invite 12345 is late   | no_change                 |             |
+    invite unknown fails   | no_change                 |             |
+    invite unknown is late | no_change                 |             |
+    the caller is free     | caller_freed_rescue       |             | answer rescue
+    news is late           | no_change                 |             |
+    key 12345              | refused_no_call           |             |
+    key 119                | refused_no_call           |             |
+    key 119 closed         | refused_no_call           |             |
+    key 119 full           | refused_no_call           |             |
+    key 119, no such mode  | refused_no_call           |             |
+    key 119, other seat    | refused_no_call           |             |
+    key cancel             | refused_nothing_to_cancel |             |
+    cancel 12345           | refused_nothing_to_cancel |             |
+    cancel unknown         | refused_nothing_to_cancel |             |
+    key leave              | refused_no_call           |             |
+    key leave, other seat  | refused_no_call           |             |
     """,
     "talking": """
-        a taker is called      | taker_called                 |             |
-        a partner is called    | partner_adopted              | inviting    |
-        caller is told again   | known_leg                    |             |
-        caller rings           | no_change                    |             |
-        caller answers         | no_change                    |             |
-        caller joins           | caller_joined                |             |
-        caller leaves          | caller_left                  |             |
-        caller hangs up        | caller_ended                 | staff       |
-        caller is lost         | caller_ended                 | staff       |
-        taker rings            | no_change                    |             |
-        taker answers          | no_change                    |             |
-        taker joins            | taker_joined                 |             |
-        taker leaves           | taker_left                   | queued      |
-        taker hangs up         | taker_ended                  | queued      |
-        taker is lost          | taker_ended                  | queued      |
-        partner rings          | no_change                    |             |
-        partner answers        | no_change                    |             |
-        partner joins          | unknown_leg                  |             |
-        partner leaves         | no_change                    |             |
-        partner hangs up       | unknown_leg                  |             |
-        partner is lost        | unknown_leg                  |             |
-        stranger rings         | no_change                    |             |
-        stranger answers       | no_change                    |             |
-        stranger joins         | unknown_leg                  |             |
-        stranger leaves        | no_change                    |             |
-        stranger hangs up      | unknown_leg                  |             |
-        stranger is lost       | unknown_leg                  |             |
-        invite 12345 fails     | no_change                    |             |
-        invite 12345 is late   | no_change                    |             |
-        invite unknown fails   | no_change                    |             |
-        invite unknown is late | no_change                    |             |
-        the caller is free     | caller_freed                 |             | await news
-        news is late           | no_change                    |             |
-        key 12345              | invited                      | inviting    | invite 12345, watch
-        key 119                | invited                      | inviting    | invite 119, watch
-        key 119 closed         | refused_line_closed          |             | 119: line_closed
-        key 119 full           | refused_line_full            |             | 119: line_full
-        key 119, no such mode  | refused_unknown_mode         |             |
-        key 119, other seat    | refused_no_call              |             |
-        key cancel             | refused_nothing_to_cancel    |             |
-        cancel 12345           | refused_nothing_to_cancel    |             |
-        cancel unknown         | refused_nothing_to_cancel    |             |
-        key leave              | refused_nobody_to_leave_with |             |
-        key leave, other seat  | refused_no_call              |             |
+    a taker is called      | taker_called                 |             |
+    a partner is called    | partner_adopted              | inviting    |
+    caller is told again   | known_leg                    |             |
+    caller rings           | no_change                    |             |
+    caller answers         | no_change                    |             |
+    caller joins           | caller_joined                |             |
+    caller leaves          | caller_left                  |             |
+    caller hangs up        | caller_ended                 | staff       |
+    caller is lost         | caller_ended                 | staff       |
+    taker rings            | no_change                    |             |
+    taker answers          | no_change                    |             |
+    taker joins            | taker_joined                 |             |
+    taker leaves           | taker_left                   | queued      |
+    taker hangs up         | taker_ended                  | queued      |
+    taker is lost          | taker_ended                  | queued      |
+    partner rings          | no_change                    |             |
+    partner answers        | no_change                    |             |
+    partner joins          | unknown_leg                  |             |
+    partner leaves         | no_change                    |             |
+    partner hangs up       | unknown_leg                  |             |
+    partner is lost        | unknown_leg                  |             |
+    stranger rings         | no_change                    |             |
+    stranger answers       | no_change                    |             |
+    stranger joins         | unknown_leg                  |             |
+    stranger leaves        | no_change                    |             |
+    stranger hangs up      | unknown_leg                  |             |
+    stranger is lost       | unknown_leg                  |             |
+    invite 12345 fails     | no_change                    |             |
+    invite 12345 is late   | no_change                    |             |
+    invite unknown fails   | no_change                    |             |
+    invite unknown is late | no_change                    |             |
+    the caller is free     | caller_freed                 |             | await news
+    news is late           | no_change                    |             |
+    key 12345              | invited                      | inviting    | invite 12345, watch
+    key 119                | invited                      | inviting    | invite 119, watch
+    key 119 closed         | refused_line_closed          |             | 119: line_closed
+    key 119 full           | refused_line_full            |             | 119: line_full
+    key 119, no such mode  | refused_unknown_mode         |             |
+    key 119, other seat    | refused_no_call              |             |
+    key cancel             | refused_nothing_to_cancel    |             |
+    cancel 12345           | refused_nothing_to_cancel    |             |
+    cancel unknown         | refused_nothing_to_cancel    |             |
+    key leave              | refused_nobody_to_leave_with |             |
+    key leave, other seat  | refused_no_call              |             |
     """,
     "asking": """
-        a taker is called      | taker_called                 |             |
-        a partner is called    | partner_adopted              | inviting    |
-        caller is told again   | known_leg                    |             |
-        caller rings           | no_change                    |             |
-        caller answers         | no_change                    |             |
-        caller joins           | caller_joined                |             | answer rescue
-        caller leaves          | no_change                    |             |
-        caller hangs up        | caller_ended                 | staff       | answer end
-        caller is lost         | caller_ended                 | staff       | answer end
-        taker rings            | no_change                    |             |
-        taker answers          | no_change                    |             |
-        taker joins            | taker_joined                 |             |
-        taker leaves           | taker_left                   | queued      |
-        taker hangs up         | taker_ended_end              | queued      | answer end
-        taker is lost          | taker_ended_rescue           | queued      | answer rescue
-        partner rings          | no_change                    |             |
-        partner answers        | no_change                    |             |
-        partner joins          | unknown_leg                  |             |
-        partner leaves         | no_change                    |             |
-        partner hangs up       | unknown_leg                  |             |
-        partner is lost        | unknown_leg                  |             |
-        stranger rings         | no_change                    |             |
-        stranger answers       | no_change                    |             |
-        stranger joins         | unknown_leg                  |             |
-        stranger leaves        | no_change                    |             |
-        stranger hangs up      | unknown_leg                  |             |
-        stranger is lost       | unknown_leg                  |             |
-        invite 12345 fails     | no_change                    |             |
-        invite 12345 is late   | no_change                    |             |
-        invite unknown fails   | no_change                    |             |
-        invite unknown is late | no_change                    |             |
-        the caller is free     | caller_freed                 |             | await news
-        news is late           | freed_without_news_rescue    |             | answer rescue
-        key 12345              | invited                      | inviting    | invite 12345, watch
-        key 119                | invited                      | inviting    | invite 119, watch
-        key 119 closed         | refused_line_closed          |             | 119: line_closed
-        key 119 full           | refused_line_full            |             | 119: line_full
-        key 119, no such mode  | refused_unknown_mode         |             |
-        key 119, other seat    | refused_no_call              |             |
-        key cancel             | refused_nothing_to_cancel    |             |
-        cancel 12345           | refused_nothing_to_cancel    |             |
-        cancel unknown         | refused_nothing_to_cancel    |             |
-        key leave              | refused_nobody_to_leave_with |             |
-        key leave, other seat  | refused_no_call              |             |
+    a taker is called      | taker_called                 |             |
+    a partner is called    | partner_adopted              | inviting    |
+    caller is told again   | known_leg                    |             |
+    caller rings           | no_change                    |             |
+    caller answers         | no_change                    |             |
+    caller joins           | caller_joined                |             | answer rescue
+    caller leaves          | no_change                    |             |
+    caller hangs up        | caller_ended                 | staff       | answer end
+    caller is lost         | caller_ended                 | staff       | answer end
+    taker rings            | no_change                    |             |
+    taker answers          | no_change                    |             |
+    taker joins            | taker_joined                 |             |
+    taker leaves           | taker_left                   | queued      |
+    taker hangs up         | taker_ended_end              | queued      | answer end
+    taker is lost          | taker_ended_rescue           | queued      | answer rescue
+    partner rings          | no_change                    |             |
+    partner answers        | no_change                    |             |
+    partner joins          | unknown_leg                  |             |
+    partner leaves         | no_change                    |             |
+    partner hangs up       | unknown_leg                  |             |
+    partner is lost        | unknown_leg                  |             |
+    stranger rings         | no_change                    |             |
+    stranger answers       | no_change                    |             |
+    stranger joins         | unknown_leg                  |             |
+    stranger leaves        | no_change                    |             |
+    stranger hangs up      | unknown_leg                  |             |
+    stranger is lost       | unknown_leg                  |             |
+    invite 12345 fails     | no_change                    |             |
+    invite 12345 is late   | no_change                    |             |
+    invite unknown fails   | no_change                    |             |
+    invite unknown is late | no_change                    |             |
+    the caller is free     | caller_freed                 |             | await news
+    news is late           | freed_without_news_rescue    |             | answer rescue
+    key 12345              | invited                      | inviting    | invite 12345, watch
+    key 119                | invited                      | inviting    | invite 119, watch
+    key 119 closed         | refused_line_closed          |             | 119: line_closed
+    key 119 full           | refused_line_full            |             | 119: line_full
+    key 119, no such mode  | refused_unknown_mode         |             |
+    key 119, other seat    | refused_no_call              |             |
+    key cancel             | refused_nothing_to_cancel    |             |
+    cancel 12345           | refused_nothing_to_cancel    |             |
+    cancel unknown         | refused_nothing_to_cancel    |             |
+    key leave              | refused_nobody_to_leave_with |             |
+    key leave, other seat  | refused_no_call              |             |
     """,
     "inviting": """
-        a taker is called      | taker_called              |             |
-        a partner is called    | partner_adopted           |             |
-        caller is told again   | known_leg                 |             |
-        caller rings           | no_change                 |             |
-        caller answers         | no_change                 |             |
-        caller joins           | caller_joined             |             |
-        caller leaves          | caller_left               |             |
-        caller hangs up        | caller_ended              | staff       | hang up t1, 12345: caller_hung_up
-        caller is lost         | caller_ended              | staff       | hang up t1, 12345: caller_hung_up
-        taker rings            | no_change                 |             |
-        taker answers          | no_change                 |             |
-        taker joins            | taker_joined              |             |
-        taker leaves           | taker_left                | waiting     |
-        taker hangs up         | taker_ended               | waiting     |
-        taker is lost          | taker_ended               | waiting     |
-        partner rings          | no_change                 |             |
-        partner answers        | partner_waiting           |             |
-        partner joins          | partner_joined            | three_way   |
-        partner leaves         | no_change                 |             |
-        partner hangs up       | invite_no_answer          | talking     | 12345: no_answer
-        partner is lost        | invite_unreachable        | talking     | 12345: unreachable
-        stranger rings         | no_change                 |             |
-        stranger answers       | no_change                 |             |
-        stranger joins         | unknown_leg               |             |
-        stranger leaves        | no_change                 |             |
-        stranger hangs up      | unknown_leg               |             |
-        stranger is lost       | unknown_leg               |             |
-        invite 12345 fails     | leg_will_tell             |             |
-        invite 12345 is late   | invite_no_answer          | talking     | hang up t1, 12345: no_answer
-        invite unknown fails   | no_change                 |             |
-        invite unknown is late | no_change                 |             |
-        the caller is free     | caller_freed              |             | await news
-        news is late           | no_change                 |             |
-        key 12345              | same_transfer             |             |
-        key 119                | invited                   |             | invite 119, watch
-        key 119 closed         | refused_line_closed       |             | 119: line_closed
-        key 119 full           | refused_line_full         |             | 119: line_full
-        key 119, no such mode  | refused_unknown_mode      |             |
-        key 119, other seat    | refused_no_call           |             |
-        key cancel             | cancelled                 | talking     | hang up t1, 12345: cancelled
-        cancel 12345           | cancelled                 | talking     | hang up t1, 12345: cancelled
-        cancel unknown         | refused_nothing_to_cancel |             |
-        key leave              | taker_leaves              |             | hang up k
-        key leave, other seat  | refused_no_call           |             |
+    a taker is called      | taker_called              |             |
+    a partner is called    | partner_adopted           |             |
+    caller is told again   | known_leg                 |             |
+    caller rings           | no_change                 |             |
+    caller answers         | no_change                 |             |
+    caller joins           | caller_joined             |             |
+    caller leaves          | caller_left               |             |
+    caller hangs up        | caller_ended              | staff       | hang up t1, 12345: caller_hung_up
+    caller is lost         | caller_ended              | staff       | hang up t1, 12345: caller_hung_up
+    taker rings            | no_change                 |             |
+    taker answers          | no_change                 |             |
+    taker joins            | taker_joined              |             |
+    taker leaves           | taker_left                | waiting     |
+    taker hangs up         | taker_ended               | waiting     |
+    taker is lost          | taker_ended               | waiting     |
+    partner rings          | no_change                 |             |
+    partner answers        | partner_waiting           |             |
+    partner joins          | partner_joined            | three_way   |
+    partner leaves         | no_change                 |             |
+    partner hangs up       | invite_no_answer          | talking     | 12345: no_answer
+    partner is lost        | invite_unreachable        | talking     | 12345: unreachable
+    stranger rings         | no_change                 |             |
+    stranger answers       | no_change                 |             |
+    stranger joins         | unknown_leg               |             |
+    stranger leaves        | no_change                 |             |
+    stranger hangs up      | unknown_leg               |             |
+    stranger is lost       | unknown_leg               |             |
+    invite 12345 fails     | leg_will_tell             |             |
+    invite 12345 is late   | invite_no_answer          | talking     | hang up t1, 12345: no_answer
+    invite unknown fails   | no_change                 |             |
+    invite unknown is late | no_change                 |             |
+    the caller is free     | caller_freed              |             | await news
+    news is late           | no_change                 |             |
+    key 12345              | same_transfer             |             |
+    key 119                | invited                   |             | invite 119, watch
+    key 119 closed         | refused_line_closed       |             | 119: line_closed
+    key 119 full           | refused_line_full         |             | 119: line_full
+    key 119, no such mode  | refused_unknown_mode      |             |
+    key 119, other seat    | refused_no_call           |             |
+    key cancel             | cancelled                 | talking     | hang up t1, 12345: cancelled
+    cancel 12345           | cancelled                 | talking     | hang up t1, 12345: cancelled
+    cancel unknown         | refused_nothing_to_cancel |             |
+    key leave              | taker_leaves              |             | hang up k
+    key leave, other seat  | refused_no_call           |             |
     """,
     "three_way": """
-        a taker is called      | taker_called              |             |
-        a partner is called    | partner_adopted           |             |
-        caller is told again   | known_leg                 |             |
-        caller rings           | no_change                 |             |
-        caller answers         | no_change                 |             |
-        caller joins           | caller_joined             |             |
-        caller leaves          | caller_left               |             |
-        caller hangs up        | caller_ended              | staff       | 12345: caller_hung_up
-        caller is lost         | caller_ended              | staff       | 12345: caller_hung_up
-        taker rings            | no_change                 |             |
-        taker answers          | no_change                 |             |
-        taker joins            | taker_joined              |             |
-        taker leaves           | taker_left                | handed_over |
-        taker hangs up         | taker_ended               | handed_over |
-        taker is lost          | taker_ended               | handed_over |
-        partner rings          | no_change                 |             |
-        partner answers        | no_change                 |             |
-        partner joins          | partner_joined            |             |
-        partner leaves         | partner_left              | talking     |
-        partner hangs up       | partner_ended_returned    | talking     | 12345: returned
-        partner is lost        | partner_ended_link_lost   | talking     | 12345: link_lost
-        stranger rings         | no_change                 |             |
-        stranger answers       | no_change                 |             |
-        stranger joins         | unknown_leg               |             |
-        stranger leaves        | no_change                 |             |
-        stranger hangs up      | unknown_leg               |             |
-        stranger is lost       | unknown_leg               |             |
-        invite 12345 fails     | no_change                 |             |
-        invite 12345 is late   | no_change                 |             |
-        invite unknown fails   | no_change                 |             |
-        invite unknown is late | no_change                 |             |
-        the caller is free     | caller_freed              |             | await news
-        news is late           | no_change                 |             |
-        key 12345              | same_transfer             |             |
-        key 119                | invited                   |             | invite 119, watch
-        key 119 closed         | refused_line_closed       |             | 119: line_closed
-        key 119 full           | refused_line_full         |             | 119: line_full
-        key 119, no such mode  | refused_unknown_mode      |             |
-        key 119, other seat    | refused_no_call           |             |
-        key cancel             | refused_nothing_to_cancel |             |
-        cancel 12345           | refused_nothing_to_cancel |             |
-        cancel unknown         | refused_nothing_to_cancel |             |
-        key leave              | taker_leaves              |             | hang up k
-        key leave, other seat  | refused_no_call           |             |
+    a taker is called      | taker_called              |             |
+    a partner is called    | partner_adopted           |             |
+    caller is told again   | known_leg                 |             |
+    caller rings           | no_change                 |             |
+    caller answers         | no_change                 |             |
+    caller joins           | caller_joined             |             |
+    caller leaves          | caller_left               |             |
+    caller hangs up        | caller_ended              | staff       | 12345: caller_hung_up
+    caller is lost         | caller_ended              | staff       | 12345: caller_hung_up
+    taker rings            | no_change                 |             |
+    taker answers          | no_change                 |             |
+    taker joins            | taker_joined              |             |
+    taker leaves           | taker_left                | handed_over |
+    taker hangs up         | taker_ended               | handed_over |
+    taker is lost          | taker_ended               | handed_over |
+    partner rings          | no_change                 |             |
+    partner answers        | no_change                 |             |
+    partner joins          | partner_joined            |             |
+    partner leaves         | partner_left              | talking     |
+    partner hangs up       | partner_ended_returned    | talking     | 12345: returned
+    partner is lost        | partner_ended_link_lost   | talking     | 12345: link_lost
+    stranger rings         | no_change                 |             |
+    stranger answers       | no_change                 |             |
+    stranger joins         | unknown_leg               |             |
+    stranger leaves        | no_change                 |             |
+    stranger hangs up      | unknown_leg               |             |
+    stranger is lost       | unknown_leg               |             |
+    invite 12345 fails     | no_change                 |             |
+    invite 12345 is late   | no_change                 |             |
+    invite unknown fails   | no_change                 |             |
+    invite unknown is late | no_change                 |             |
+    the caller is free     | caller_freed              |             | await news
+    news is late           | no_change                 |             |
+    key 12345              | same_transfer             |             |
+    key 119                | invited                   |             | invite 119, watch
+    key 119 closed         | refused_line_closed       |             | 119: line_closed
+    key 119 full           | refused_line_full         |             | 119: line_full
+    key 119, no such mode  | refused_unknown_mode      |             |
+    key 119, other seat    | refused_no_call           |             |
+    key cancel             | refused_nothing_to_cancel |             |
+    cancel 12345           | refused_nothing_to_cancel |             |
+    cancel unknown         | refused_nothing_to_cancel |             |
+    key leave              | taker_leaves              |             | hang up k
+    key leave, other seat  | refused_no_call           |             |
     """,
     "waiting": """
-        a taker is called      | taker_called               |             |
-        a partner is called    | partner_adopted            |             |
-        caller is told again   | known_leg                  |             |
-        caller rings           | no_change                  |             |
-        caller answers         | no_change                  |             |
-        caller joins           | caller_joined              |             |
-        caller leaves          | no_change                  |             |
-        caller hangs up        | caller_ended               | staff       | hang up t1, 12345: caller_hung_up
-        caller is lost         | caller_ended               | staff       | hang up t1, 12345: caller_hung_up
-        taker rings            | no_change                  |             |
-        taker answers          | no_change                  |             |
-        taker joins            | unknown_leg                |             |
-        taker leaves           | no_change                  |             |
-        taker hangs up         | unknown_leg                |             |
-        taker is lost          | unknown_leg                |             |
-        partner rings          | no_change                  |             |
-        partner answers        | partner_waiting            |             |
-        partner joins          | partner_joined             | handed_over |
-        partner leaves         | no_change                  |             |
-        partner hangs up       | invite_no_answer_rescued   | queued      | rescue, 12345: no_answer
-        partner is lost        | invite_unreachable_rescued | queued      | rescue, 12345: unreachable
-        stranger rings         | no_change                  |             |
-        stranger answers       | no_change                  |             |
-        stranger joins         | unknown_leg                |             |
-        stranger leaves        | no_change                  |             |
-        stranger hangs up      | unknown_leg                |             |
-        stranger is lost       | unknown_leg                |             |
-        invite 12345 fails     | leg_will_tell              |             |
-        invite 12345 is late   | invite_no_answer_rescued   | queued      | hang up t1, rescue, 12345: no_answer
-        invite unknown fails   | no_change                  |             |
-        invite unknown is late | no_change                  |             |
-        the caller is free     | caller_freed_wait          |             | answer wait
-        news is late           | no_change                  |             |
-        key 12345              | refused_no_call            |             |
-        key 119                | refused_no_call            |             |
-        key 119 closed         | refused_no_call            |             |
-        key 119 full           | refused_no_call            |             |
-        key 119, no such mode  | refused_no_call            |             |
-        key 119, other seat    | refused_no_call            |             |
-        key cancel             | cancelled_rescued          | queued      | hang up t1, rescue, 12345: cancelled
-        cancel 12345           | cancelled_rescued          | queued      | hang up t1, rescue, 12345: cancelled
-        cancel unknown         | refused_nothing_to_cancel  |             |
-        key leave              | refused_no_call            |             |
-        key leave, other seat  | refused_no_call            |             |
+    a taker is called      | taker_called               |             |
+    a partner is called    | partner_adopted            |             |
+    caller is told again   | known_leg                  |             |
+    caller rings           | no_change                  |             |
+    caller answers         | no_change                  |             |
+    caller joins           | caller_joined              |             |
+    caller leaves          | no_change                  |             |
+    caller hangs up        | caller_ended               | staff       | hang up t1, 12345: caller_hung_up
+    caller is lost         | caller_ended               | staff       | hang up t1, 12345: caller_hung_up
+    taker rings            | no_change                  |             |
+    taker answers          | no_change                  |             |
+    taker joins            | unknown_leg                |             |
+    taker leaves           | no_change                  |             |
+    taker hangs up         | unknown_leg                |             |
+    taker is lost          | unknown_leg                |             |
+    partner rings          | no_change                  |             |
+    partner answers        | partner_waiting            |             |
+    partner joins          | partner_joined             | handed_over |
+    partner leaves         | no_change                  |             |
+    partner hangs up       | invite_no_answer_rescued   | queued      | rescue, 12345: no_answer
+    partner is lost        | invite_unreachable_rescued | queued      | rescue, 12345: unreachable
+    stranger rings         | no_change                  |             |
+    stranger answers       | no_change                  |             |
+    stranger joins         | unknown_leg                |             |
+    stranger leaves        | no_change                  |             |
+    stranger hangs up      | unknown_leg                |             |
+    stranger is lost       | unknown_leg                |             |
+    invite 12345 fails     | leg_will_tell              |             |
+    invite 12345 is late   | invite_no_answer_rescued   | queued      | hang up t1, rescue, 12345: no_answer
+    invite unknown fails   | no_change                  |             |
+    invite unknown is late | no_change                  |             |
+    the caller is free     | caller_freed_wait          |             | answer wait
+    news is late           | no_change                  |             |
+    key 12345              | refused_no_call            |             |
+    key 119                | refused_no_call            |             |
+    key 119 closed         | refused_no_call            |             |
+    key 119 full           | refused_no_call            |             |
+    key 119, no such mode  | refused_no_call            |             |
+    key 119, other seat    | refused_no_call            |             |
+    key cancel             | cancelled_rescued          | queued      | hang up t1, rescue, 12345: cancelled
+    cancel 12345           | cancelled_rescued          | queued      | hang up t1, rescue, 12345: cancelled
+    cancel unknown         | refused_nothing_to_cancel  |             |
+    key leave              | refused_no_call            |             |
+    key leave, other seat  | refused_no_call            |             |
     """,
     "handed_over": """
-        a taker is called      | taker_called              |             |
-        a partner is called    | partner_adopted           |             |
-        caller is told again   | known_leg                 |             |
-        caller rings           | no_change                 |             |
-        caller answers         | no_change                 |             |
-        caller joins           | caller_joined             |             |
-        caller leaves          | caller_left               |             |
-        caller hangs up        | caller_ended              | staff       | hang up t1, 12345: completed
-        caller is lost         | caller_ended              | staff       | hang up t1, 12345: completed
-        taker rings            | no_change                 |             |
-        taker answers          | no_change                 |             |
-        taker joins            | unknown_leg               |             |
-        taker leaves           | no_change                 |             |
-        taker hangs up         | unknown_leg               |             |
-        taker is lost          | unknown_leg               |             |
-        partner rings          | no_change                 |             |
-        partner answers        | no_change                 |             |
-        partner joins          | partner_joined            |             |
-        partner leaves         | partner_left              | queued      |
-        partner hangs up       | partner_ended_completed   | queued      | 12345: completed
-        partner is lost        | partner_ended_link_lost   | queued      | 12345: link_lost
-        stranger rings         | no_change                 |             |
-        stranger answers       | no_change                 |             |
-        stranger joins         | unknown_leg               |             |
-        stranger leaves        | no_change                 |             |
-        stranger hangs up      | unknown_leg               |             |
-        stranger is lost       | unknown_leg               |             |
-        invite 12345 fails     | no_change                 |             |
-        invite 12345 is late   | no_change                 |             |
-        invite unknown fails   | no_change                 |             |
-        invite unknown is late | no_change                 |             |
-        the caller is free     | caller_freed              |             | await news
-        news is late           | no_change                 |             |
-        key 12345              | refused_no_call           |             |
-        key 119                | refused_no_call           |             |
-        key 119 closed         | refused_no_call           |             |
-        key 119 full           | refused_no_call           |             |
-        key 119, no such mode  | refused_no_call           |             |
-        key 119, other seat    | refused_no_call           |             |
-        key cancel             | refused_nothing_to_cancel |             |
-        cancel 12345           | refused_nothing_to_cancel |             |
-        cancel unknown         | refused_nothing_to_cancel |             |
-        key leave              | refused_no_call           |             |
-        key leave, other seat  | refused_no_call           |             |
+    a taker is called      | taker_called              |             |
+    a partner is called    | partner_adopted           |             |
+    caller is told again   | known_leg                 |             |
+    caller rings           | no_change                 |             |
+    caller answers         | no_change                 |             |
+    caller joins           | caller_joined             |             |
+    caller leaves          | caller_left               |             |
+    caller hangs up        | caller_ended              | staff       | hang up t1, 12345: completed
+    caller is lost         | caller_ended              | staff       | hang up t1, 12345: completed
+    taker rings            | no_change                 |             |
+    taker answers          | no_change                 |             |
+    taker joins            | unknown_leg               |             |
+    taker leaves           | no_change                 |             |
+    taker hangs up         | unknown_leg               |             |
+    taker is lost          | unknown_leg               |             |
+    partner rings          | no_change                 |             |
+    partner answers        | no_change                 |             |
+    partner joins          | partner_joined            |             |
+    partner leaves         | partner_left              | queued      |
+    partner hangs up       | partner_ended_completed   | queued      | 12345: completed
+    partner is lost        | partner_ended_link_lost   | queued      | 12345: link_lost
+    stranger rings         | no_change                 |             |
+    stranger answers       | no_change                 |             |
+    stranger joins         | unknown_leg               |             |
+    stranger leaves        | no_change                 |             |
+    stranger hangs up      | unknown_leg               |             |
+    stranger is lost       | unknown_leg               |             |
+    invite 12345 fails     | no_change                 |             |
+    invite 12345 is late   | no_change                 |             |
+    invite unknown fails   | no_change                 |             |
+    invite unknown is late | no_change                 |             |
+    the caller is free     | caller_freed              |             | await news
+    news is late           | no_change                 |             |
+    key 12345              | refused_no_call           |             |
+    key 119                | refused_no_call           |             |
+    key 119 closed         | refused_no_call           |             |
+    key 119 full           | refused_no_call           |             |
+    key 119, no such mode  | refused_no_call           |             |
+    key 119, other seat    | refused_no_call           |             |
+    key cancel             | refused_nothing_to_cancel |             |
+    cancel 12345           | refused_nothing_to_cancel |             |
+    cancel unknown         | refused_nothing_to_cancel |             |
+    key leave              | refused_no_call           |             |
+    key leave, other seat  | refused_no_call           |             |
     """,
     "staff": """
-        a taker is called      | taker_called              |             |
-        a partner is called    | late_partner_released     |             | hang up t9
-        caller is told again   | known_leg                 |             |
-        caller rings           | no_change                 |             |
-        caller answers         | no_change                 |             |
-        caller joins           | unknown_leg               |             |
-        caller leaves          | no_change                 |             |
-        caller hangs up        | unknown_leg               |             |
-        caller is lost         | unknown_leg               |             |
-        taker rings            | no_change                 |             |
-        taker answers          | no_change                 |             |
-        taker joins            | taker_joined              |             |
-        taker leaves           | taker_left                |             |
-        taker hangs up         | taker_ended               |             | hang up t1
-        taker is lost          | taker_ended               |             | hang up t1
-        partner rings          | no_change                 |             |
-        partner answers        | no_change                 |             |
-        partner joins          | partner_joined            |             |
-        partner leaves         | partner_left              |             |
-        partner hangs up       | partner_gone              |             | hang up k
-        partner is lost        | partner_gone              |             | hang up k
-        stranger rings         | no_change                 |             |
-        stranger answers       | no_change                 |             |
-        stranger joins         | unknown_leg               |             |
-        stranger leaves        | no_change                 |             |
-        stranger hangs up      | unknown_leg               |             |
-        stranger is lost       | unknown_leg               |             |
-        invite 12345 fails     | no_change                 |             |
-        invite 12345 is late   | no_change                 |             |
-        invite unknown fails   | no_change                 |             |
-        invite unknown is late | no_change                 |             |
-        the caller is free     | caller_already_gone       |             | answer end
-        news is late           | no_change                 |             |
-        key 12345              | refused_no_call           |             |
-        key 119                | refused_no_call           |             |
-        key 119 closed         | refused_no_call           |             |
-        key 119 full           | refused_no_call           |             |
-        key 119, no such mode  | refused_no_call           |             |
-        key 119, other seat    | refused_no_call           |             |
-        key cancel             | refused_nothing_to_cancel |             |
-        cancel 12345           | refused_nothing_to_cancel |             |
-        cancel unknown         | refused_nothing_to_cancel |             |
-        key leave              | taker_leaves              |             | hang up k
-        key leave, other seat  | refused_no_call           |             |
+    a taker is called      | taker_called              |             |
+    a partner is called    | late_partner_released     |             | hang up t9
+    caller is told again   | known_leg                 |             |
+    caller rings           | no_change                 |             |
+    caller answers         | no_change                 |             |
+    caller joins           | unknown_leg               |             |
+    caller leaves          | no_change                 |             |
+    caller hangs up        | unknown_leg               |             |
+    caller is lost         | unknown_leg               |             |
+    taker rings            | no_change                 |             |
+    taker answers          | no_change                 |             |
+    taker joins            | taker_joined              |             |
+    taker leaves           | taker_left                |             |
+    taker hangs up         | taker_ended               |             | hang up t1
+    taker is lost          | taker_ended               |             | hang up t1
+    partner rings          | no_change                 |             |
+    partner answers        | no_change                 |             |
+    partner joins          | partner_joined            |             |
+    partner leaves         | partner_left              |             |
+    partner hangs up       | partner_gone              |             | hang up k
+    partner is lost        | partner_gone              |             | hang up k
+    stranger rings         | no_change                 |             |
+    stranger answers       | no_change                 |             |
+    stranger joins         | unknown_leg               |             |
+    stranger leaves        | no_change                 |             |
+    stranger hangs up      | unknown_leg               |             |
+    stranger is lost       | unknown_leg               |             |
+    invite 12345 fails     | no_change                 |             |
+    invite 12345 is late   | no_change                 |             |
+    invite unknown fails   | no_change                 |             |
+    invite unknown is late | no_change                 |             |
+    the caller is free     | caller_already_gone       |             | answer end
+    news is late           | no_change                 |             |
+    key 12345              | refused_no_call           |             |
+    key 119                | refused_no_call           |             |
+    key 119 closed         | refused_no_call           |             |
+    key 119 full           | refused_no_call           |             |
+    key 119, no such mode  | refused_no_call           |             |
+    key 119, other seat    | refused_no_call           |             |
+    key cancel             | refused_nothing_to_cancel |             |
+    cancel 12345           | refused_nothing_to_cancel |             |
+    cancel unknown         | refused_nothing_to_cancel |             |
+    key leave              | taker_leaves              |             | hang up k
+    key leave, other seat  | refused_no_call           |             |
     """,
     "ended": """
-        a taker is called      | taker_called              |             |
-        a partner is called    | late_partner_released     |             | hang up t9
-        caller is told again   | known_leg                 |             |
-        caller rings           | no_change                 |             |
-        caller answers         | no_change                 |             |
-        caller joins           | unknown_leg               |             |
-        caller leaves          | no_change                 |             |
-        caller hangs up        | unknown_leg               |             |
-        caller is lost         | unknown_leg               |             |
-        taker rings            | no_change                 |             |
-        taker answers          | no_change                 |             |
-        taker joins            | unknown_leg               |             |
-        taker leaves           | no_change                 |             |
-        taker hangs up         | unknown_leg               |             |
-        taker is lost          | unknown_leg               |             |
-        partner rings          | no_change                 |             |
-        partner answers        | no_change                 |             |
-        partner joins          | unknown_leg               |             |
-        partner leaves         | no_change                 |             |
-        partner hangs up       | unknown_leg               |             |
-        partner is lost        | unknown_leg               |             |
-        stranger rings         | no_change                 |             |
-        stranger answers       | no_change                 |             |
-        stranger joins         | unknown_leg               |             |
-        stranger leaves        | no_change                 |             |
-        stranger hangs up      | unknown_leg               |             |
-        stranger is lost       | unknown_leg               |             |
-        invite 12345 fails     | no_change                 |             |
-        invite 12345 is late   | no_change                 |             |
-        invite unknown fails   | no_change                 |             |
-        invite unknown is late | no_change                 |             |
-        the caller is free     | caller_already_gone       |             | answer end
-        news is late           | no_change                 |             |
-        key 12345              | refused_no_call           |             |
-        key 119                | refused_no_call           |             |
-        key 119 closed         | refused_no_call           |             |
-        key 119 full           | refused_no_call           |             |
-        key 119, no such mode  | refused_no_call           |             |
-        key 119, other seat    | refused_no_call           |             |
-        key cancel             | refused_nothing_to_cancel |             |
-        cancel 12345           | refused_nothing_to_cancel |             |
-        cancel unknown         | refused_nothing_to_cancel |             |
-        key leave              | refused_no_call           |             |
-        key leave, other seat  | refused_no_call           |             |
+    a taker is called      | taker_called              |             |
+    a partner is called    | late_partner_released     |             | hang up t9
+    caller is told again   | known_leg                 |             |
+    caller rings           | no_change                 |             |
+    caller answers         | no_change                 |             |
+    caller joins           | unknown_leg               |             |
+    caller leaves          | no_change                 |             |
+    caller hangs up        | unknown_leg               |             |
+    caller is lost         | unknown_leg               |             |
+    taker rings            | no_change                 |             |
+    taker answers          | no_change                 |             |
+    taker joins            | unknown_leg               |             |
+    taker leaves           | no_change                 |             |
+    taker hangs up         | unknown_leg               |             |
+    taker is lost          | unknown_leg               |             |
+    partner rings          | no_change                 |             |
+    partner answers        | no_change                 |             |
+    partner joins          | unknown_leg               |             |
+    partner leaves         | no_change                 |             |
+    partner hangs up       | unknown_leg               |             |
+    partner is lost        | unknown_leg               |             |
+    stranger rings         | no_change                 |             |
+    stranger answers       | no_change                 |             |
+    stranger joins         | unknown_leg               |             |
+    stranger leaves        | no_change                 |             |
+    stranger hangs up      | unknown_leg               |             |
+    stranger is lost       | unknown_leg               |             |
+    invite 12345 fails     | no_change                 |             |
+    invite 12345 is late   | no_change                 |             |
+    invite unknown fails   | no_change                 |             |
+    invite unknown is late | no_change                 |             |
+    the caller is free     | caller_already_gone       |             | answer end
+    news is late           | no_change                 |             |
+    key 12345              | refused_no_call           |             |
+    key 119                | refused_no_call           |             |
+    key 119 closed         | refused_no_call           |             |
+    key 119 full           | refused_no_call           |             |
+    key 119, no such mode  | refused_no_call           |             |
+    key 119, other seat    | refused_no_call           |             |
+    key cancel             | refused_nothing_to_cancel |             |
+    cancel 12345           | refused_nothing_to_cancel |             |
+    cancel unknown         | refused_nothing_to_cancel |             |
+    key leave              | refused_no_call           |             |
+    key leave, other seat  | refused_no_call           |             |
     """,
 }
 

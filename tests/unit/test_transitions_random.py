@@ -1,0 +1,382 @@
+"""Any events in any order: what must hold for every call, whatever Asterisk and people do."""
+
+from __future__ import annotations
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from telephony.core.call import Call, Hangup, LegState, Mode, Next, Role, Transfer
+from telephony.core.commands import AnswerFreed, AwaitFreed, Decision, HangUp, RescueCaller
+from telephony.core.events import (
+    CallerFreed,
+    CancelPressed,
+    Event,
+    FreedTimeout,
+    InviteFailed,
+    InviteTimeout,
+    LeavePressed,
+    LegAnswered,
+    LegEnded,
+    LegJoined,
+    LegLeft,
+    LegRinging,
+    LegStarted,
+    LinePressed,
+)
+from telephony.core.transitions import decide
+from tests.unit.asterisk_world import Place, World
+from tests.unit.story import BOTH, BUSY, LOST, NORMAL, line, new_call
+
+LINES = ("12345", "119", "120")
+SEATS = ("1001", "1002")
+HANGUPS = (NORMAL, BUSY, LOST, Hangup(19), Hangup(0), Hangup(16, 487))
+
+
+class Witness:
+    """Tells a call its events one by one, and checks everything that must hold after each."""
+
+    def __init__(self) -> None:
+        self.call = new_call()
+        self.pressed: set[str] = set()
+        self.started = {"c"}
+        self.open = False
+
+    def tell(self, event: Event) -> Decision:
+        before, memory = self.call, repr(self.call)
+        decision = decide(before, event)
+        assert repr(before) == memory, "the call that was given has changed"
+        assert decision == decide(before, event), "the same input gave something else"
+        self.call = decision.call
+        assert decision.outcome
+        if decision.outcome == "invited":
+            self.pressed |= {transfer.id for transfer in self.call.transfers} - {
+                t.id for t in before.transfers
+            }
+        self._legs(before, event)
+        self._transfers(before)
+        self._question(before, event, decision)
+        self._commands(before, event, decision)
+        return decision
+
+    def _legs(self, before: Call, event: Event) -> None:
+        if isinstance(event, LegStarted):
+            self.started.add(event.leg_id)
+        assert {leg.id for leg in self.call.legs} == self.started, "a leg was forgotten"
+        for leg in self.call.legs:
+            was = before.leg(leg.id)
+            if was is not None and was.alive and not leg.alive:
+                assert isinstance(event, LegEnded)
+                assert event.leg_id == leg.id
+            assert was is None or was.alive or not leg.alive, "a leg came back to life"
+        if not any(leg.alive for leg in self.call.legs):
+            assert self.call.ended
+            assert self.call.ended_at is not None
+        if before.ended:
+            assert self.call.ended_at == before.ended_at
+
+    def _transfers(self, before: Call) -> None:
+        for old in before.transfers:
+            new = self.call.transfer(old.id)
+            assert new is not None, "a transfer was forgotten"
+            if not old.live:
+                assert new == old, "a transfer that had ended has changed"
+        for transfer in self.call.transfers:
+            assert (transfer.reason is None) == transfer.live
+            assert (transfer.ended_at is None) == transfer.live
+        live = [t for t in self.call.transfers if t.live]
+        assert not live or self.call.caller_leg is not None
+        keyed = [t.line for t in live if t.id in self.pressed]
+        assert len(keyed) == len(set(keyed)), "one line has two live transfers"
+
+    def _question(self, before: Call, event: Event, decision: Decision) -> None:
+        """The dialplan always gets an answer: at once, on news, or when the time is over."""
+        answers = [command.next for command in decision.commands if isinstance(command, AnswerFreed)]
+        assert len(answers) <= 1
+        if isinstance(event, CallerFreed):
+            self.open = True
+            assert answers or any(isinstance(command, AwaitFreed) for command in decision.commands)
+        if isinstance(event, FreedTimeout) and self.open:
+            assert answers
+        if answers:
+            assert self.open, "an answer without a question"
+            self.open = False
+        assert self.open == (self.call.freed_at is not None)
+        if answers == [Next.END] and self.call.caller_leg is not None:
+            assert not self.call.pending, "ended while a partner is being called"
+            assert _last_party_left_normally(self.call), "ended though the last party was lost"
+        if answers == [Next.WAIT]:
+            assert self.call.pending
+
+    def _commands(self, before: Call, event: Event, decision: Decision) -> None:
+        caller = self.call.caller_leg
+        released = {command.leg_id for command in decision.commands if isinstance(command, HangUp)}
+        if any(isinstance(command, RescueCaller) for command in decision.commands):
+            assert caller is not None
+            assert not caller.talking, "rescued out of a conversation"
+            assert not self.call.pending, "rescued from a partner who is being called"
+        if before.caller_leg is not None and caller is None:
+            assert {transfer.id for transfer in before.pending if _may_live(self.call, transfer)} <= released
+        if before.ended and not isinstance(event, CallerFreed):
+            assert all(isinstance(command, HangUp) for command in decision.commands)
+        for leg_id in released:
+            leg = self.call.leg(leg_id)
+            assert leg is None or leg.alive
+            assert leg is None or leg.role is not Role.CALLER, "we hung up on the caller"
+
+    def finish(self, at: float) -> None:
+        for leg in self.call.legs:
+            if leg.alive:
+                self.tell(LegEnded(at, leg.id, NORMAL))
+        assert self.call.ended
+        assert all(transfer.reason is not None for transfer in self.call.transfers)
+        assert not self.open
+
+
+def _last_party_left_normally(call: Call) -> bool:
+    left = [leg for leg in call.legs if leg.role is not Role.CALLER and leg.left_at is not None]
+    last = max((leg.left_at or 0.0 for leg in left), default=None)
+    return last is not None and any(
+        leg.hangup is not None and leg.hangup.normal for leg in left if leg.left_at == last
+    )
+
+
+def _may_live(call: Call, transfer: Transfer) -> bool:
+    leg = call.leg(transfer.id)
+    return leg is None or leg.alive
+
+
+# -- entirely arbitrary ------------------------------------------------------------------------
+
+TRANSFERS = tuple(f"t{n}" for n in range(4))
+TAKERS = ("k1", "k2")
+ANY_LEG = ("c", *TAKERS, *TRANSFERS, "x")
+ats = st.floats(1000, 1010, allow_nan=False)
+legs = st.sampled_from(ANY_LEG)
+bridges = st.sampled_from(("b1", "b2"))
+transfers = st.sampled_from((*TRANSFERS, "x"))
+seats = st.sampled_from(SEATS)
+views = st.builds(
+    line,
+    st.sampled_from(LINES),
+    closed=st.booleans(),
+    full=st.booleans(),
+    modes=st.sampled_from((BOTH, frozenset({Mode.WARM}))),
+)
+started = st.one_of(
+    st.builds(LegStarted, ats, st.sampled_from(TAKERS), st.just("PJSIP/k"), st.just(Role.TAKER), seats),
+    st.builds(
+        LegStarted,
+        ats,
+        st.sampled_from(TRANSFERS),
+        st.just("PJSIP/t"),
+        st.just(Role.PARTNER),
+        st.sampled_from(LINES),
+    ),
+)
+any_event = st.one_of(
+    started,
+    st.builds(LegRinging, ats, legs),
+    st.builds(LegAnswered, ats, legs),
+    st.builds(LegJoined, ats, legs, bridges),
+    st.builds(LegLeft, ats, legs, bridges),
+    st.builds(LegEnded, ats, legs, st.sampled_from(HANGUPS)),
+    st.builds(InviteFailed, ats, transfers, st.just("refused")),
+    st.builds(InviteTimeout, ats, transfers),
+    st.builds(CallerFreed, ats),
+    st.builds(FreedTimeout, ats),
+    st.builds(LinePressed, ats, seats, views, st.sampled_from(TRANSFERS), st.sampled_from(Mode)),
+    st.builds(CancelPressed, ats, st.sampled_from(("", *TRANSFERS, "x"))),
+    st.builds(LeavePressed, ats, seats),
+)
+
+
+@given(st.lists(any_event, max_size=40))
+@settings(max_examples=3000, deadline=None)
+def test_any_events_at_any_time(events: list[Event]) -> None:
+    witness = Witness()
+    for event in events:
+        witness.tell(event)
+    witness.finish(1010.0)
+
+
+@given(st.lists(any_event, max_size=30))
+@settings(max_examples=3000, deadline=None)
+def test_any_events_after_a_transfer_has_begun(events: list[Event]) -> None:
+    """The same, from where it is interesting: a taker talks and a partner is being called."""
+    witness = Witness()
+    for event in (
+        LegStarted(1000, "k1", "PJSIP/k1", Role.TAKER, "1001"),
+        LegJoined(1000, "k1", "b1"),
+        LegJoined(1000, "c", "b1"),
+        LinePressed(1000, "1001", line("12345"), "t0"),
+        LegStarted(1000, "t0", "PJSIP/t0", Role.PARTNER, "12345"),
+        *events,
+    ):
+        witness.tell(event)
+    witness.finish(1010.0)
+
+
+# -- what an Asterisk would do -----------------------------------------------------------------
+
+
+class AsteriskMachine(RuleBasedStateMachine):
+    """People act in a small Asterisk whose news is late; the core's commands act on it in turn."""
+
+    @initialize()
+    def begin(self) -> None:
+        self.world = World()
+        self.witness = Witness()
+        self.lost_while_waiting = 0
+
+    def hear(self, event: Event) -> None:
+        for command in self.witness.tell(event).commands:
+            if command == AnswerFreed(Next.END) and self.world.place is Place.ASKING:
+                self.check_end()
+            self.world.perform(command)
+
+    def check_end(self) -> None:
+        """The caller is really there and is about to be hung up."""
+        at, role, normal = self.world.losses[-1]
+        assert normal
+        before = [other for other in self.world.losses[:-1] if other[1] is not role]
+        assert all(at - lost_at >= 1.0 for lost_at, _, _ in before), "both left within a second"
+        assert not self.world.some(Role.PARTNER, bridged=True)
+
+    # -- people
+
+    @rule(seconds=st.sampled_from((0.01, 0.4, 1.5, 10.0)))
+    def time_passes(self, seconds: float) -> None:
+        self.world.now += seconds
+
+    @precondition(
+        lambda self: self.world.place is Place.QUEUE and not self.world.some(Role.TAKER, bridged=False)
+    )
+    @rule(seat=st.sampled_from(SEATS))
+    def queue_calls_a_seat(self, seat: str) -> None:
+        self.world.call_seat(seat)
+
+    @precondition(lambda self: self.world.place is Place.QUEUE and self.world.ringing())
+    @rule()
+    def seat_answers(self) -> None:
+        self.world.take(self.world.ringing()[0])
+
+    @precondition(lambda self: self.world.channels)
+    @rule(data=st.data(), hangup=st.sampled_from(HANGUPS))
+    def somebody_is_gone(self, data: st.DataObject, hangup: Hangup) -> None:
+        channels = sorted(self.world.channels)
+        self.world.hang_up(self.world.channels[data.draw(st.sampled_from(channels))], hangup)
+
+    @precondition(lambda self: self.world.place not in (Place.GONE, Place.ASKING))
+    @rule(sure=st.sampled_from((False, False, False, True)))
+    def caller_hangs_up(self, sure: bool) -> None:
+        if sure:
+            self.world.caller_hangs_up()
+
+    @precondition(lambda self: self.world.invites)
+    @rule(refused=st.sampled_from((False, False, True)))
+    def asterisk_takes_up_an_invitation(self, refused: bool) -> None:
+        invite = self.world.invites.popleft()
+        if refused:
+            self.world.refuse(invite)
+        else:
+            self.world.partner_comes(invite)
+
+    @precondition(lambda self: self.world.some(Role.PARTNER, bridged=False))
+    @rule(data=st.data())
+    def partner_answers(self, data: st.DataObject) -> None:
+        ids = sorted(channel.id for channel in self.world.some(Role.PARTNER, bridged=False))
+        self.world.partner_answers(self.world.channels[data.draw(st.sampled_from(ids))])
+
+    # -- keys
+
+    @rule(seat=st.sampled_from(SEATS), name=st.sampled_from(LINES), mode=st.sampled_from(Mode))
+    def line_key(self, seat: str, name: str, mode: Mode) -> None:
+        self.hear(LinePressed(self.world.now, seat, line(name), self.world.new("t"), mode))
+
+    @rule(seat=st.sampled_from(SEATS))
+    def leave_key(self, seat: str) -> None:
+        self.hear(LeavePressed(self.world.now, seat))
+
+    @rule()
+    def cancel_key(self) -> None:
+        self.hear(CancelPressed(self.world.now))
+
+    # -- news
+
+    @precondition(lambda self: self.world.events)
+    @rule(count=st.integers(1, 6), twice=st.booleans())
+    def manager_events_come(self, count: int, twice: bool) -> None:
+        for _ in range(min(count, len(self.world.events))):
+            event = self.world.events.popleft()
+            self.hear(event)
+            if twice and not isinstance(event, LegJoined | LegLeft):
+                self.hear(event)
+
+    @precondition(lambda self: self.world.questions)
+    @rule()
+    def dialplan_asks(self) -> None:
+        self.hear(self.world.questions.popleft())
+
+    @precondition(lambda self: self.world.due)
+    @rule()
+    def timer_fires(self) -> None:
+        event = self.world.due.pop(0)
+        self.world.now = max(self.world.now, event.at)
+        self.hear(event)
+
+    # -- what must hold
+
+    def settle(self) -> None:
+        """All news arrives, and all that follows from it."""
+        while self.world.events or self.world.questions:
+            while self.world.events:
+                self.hear(self.world.events.popleft())
+            if self.world.questions:
+                self.hear(self.world.questions.popleft())
+        for event in [event for event in self.world.due if isinstance(event, FreedTimeout)]:
+            self.world.due.remove(event)
+            self.world.now = max(self.world.now, event.at)
+            self.hear(event)
+        if self.world.events or self.world.questions:
+            self.settle()
+
+    @rule()
+    def the_dust_settles(self) -> None:
+        """With all news told, the caller is with somebody, in the queue, or waits for a real partner."""
+        self.settle()
+        world, call = self.world, self.witness.call
+        assert world.place is not Place.ASKING
+        if world.place is Place.MUSIC:
+            assert world.some(Role.PARTNER) or world.invites, "the caller waits for nobody"
+        if world.place is Place.GONE:
+            assert not world.some(Role.PARTNER, bridged=False), "a partner is called for nobody"
+        alive = {leg.id for leg in call.legs if leg.alive}
+        assert alive == set(world.channels) | ({"c"} if world.place is not Place.GONE else set())
+        talking = {leg.id for leg in call.legs if leg.state is LegState.TALKING}
+        bridged = {channel.id for channel in world.channels.values() if channel.bridge}
+        assert talking == bridged | ({"c"} if world.caller_bridge else set())
+
+    @invariant()
+    def a_caller_who_is_gone_is_gone(self) -> None:
+        if self.witness.call.caller_leg is None:
+            assert self.world.place is Place.GONE
+
+    def teardown(self) -> None:
+        if not hasattr(self, "world"):
+            return
+        self.settle()
+        self.world.close()
+        self.settle()
+        assert self.witness.call.ended
+        assert all(transfer.reason is not None for transfer in self.witness.call.transfers)
+        assert not self.world.channels
+
+
+AsteriskMachine.TestCase.settings = settings(
+    max_examples=2000,
+    stateful_step_count=60,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
+)
+TestAsterisk = AsteriskMachine.TestCase
