@@ -86,7 +86,8 @@ elif [ "$1" = python ]; then # with the standard library alone: enough to stop a
     set -- "$python" "${@:2}"
 fi
 cd "$checkout"
-export PATH TELEPHONY_ROOT=$root PYTHONPATH=$checkout PYTHONPYCACHEPREFIX=$tools/pycache \
+export PATH TELEPHONY_ROOT=$root PYTHONPATH=$checkout PYTHONPYCACHEPREFIX=$cache/pycache \
     RUFF_CACHE_DIR=$tools/ruff MYPY_CACHE_DIR=$tools/mypy HYPOTHESIS_STORAGE_DIRECTORY=$tools/hypothesis \
     PYTEST_ADDOPTS="-o cache_dir=$tools/pytest ${PYTEST_ADDOPTS:-}"
+unset PYTHONDONTWRITEBYTECODE # compiling everything at every start takes seconds
 exec "$@"

@@ -37,7 +37,7 @@ def why_not_joined(hangup: Hangup, *, rang: bool, answered: bool = False) -> End
     if answered:
         return EndReason.PARTNER_LEFT if hangup.normal else EndReason.LINK_LOST
     reason = _BY_SIP.get(hangup.sip_code) or _BY_CAUSE.get(hangup.cause, EndReason.UNREACHABLE)
-    if reason is EndReason.NO_ANSWER and not rang and hangup.sip_code != 480:
+    if reason is EndReason.NO_ANSWER and not rang:
         return EndReason.UNREACHABLE
     if reason is EndReason.UNREACHABLE and rang and not hangup.sip_code and not hangup.cause:
         return EndReason.NO_ANSWER

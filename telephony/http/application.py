@@ -11,7 +11,7 @@ import structlog
 from aiohttp import web
 
 from telephony.feed import Feed
-from telephony.http.context import Context
+from telephony.http.context import ROLE, Context
 from telephony.http.docs import page
 from telephony.http.endpoint import endpoint
 from telephony.http.failures import answer_of
@@ -101,7 +101,7 @@ async def _envelope(
             route=where,
             status=status,
             ms=round((time.perf_counter() - start) * 1000, 1),
-            role=request.get("role", ""),
+            role=request.get(ROLE, ""),
         )
 
 

@@ -67,4 +67,7 @@ class Ask:
         return self.visitor.who
 
 
+# The role of whoever asks, for the access log.
+ROLE = web.RequestKey("role", str)
+
 Handler = Callable[[Ask], Awaitable[Answer | web.WebSocketResponse]]

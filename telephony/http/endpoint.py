@@ -8,7 +8,7 @@ from aiohttp import web
 
 from telephony.http import bodies
 from telephony.http.answers import Answer
-from telephony.http.context import Ask, Context, Visitor
+from telephony.http.context import ROLE, Ask, Context, Visitor
 from telephony.http.door import admit
 from telephony.http.failures import answer_of
 from telephony.http.repeats import checked_key, fingerprint
@@ -23,7 +23,7 @@ def endpoint(route: Route, context: Context) -> Callable[[web.Request], Awaitabl
     async def answer_request(request: web.Request) -> web.StreamResponse:
         visitor = admit(context, route, request)
         if visitor is not None:
-            request["role"] = str(visitor.who.role)
+            request[ROLE] = str(visitor.who.role)
         raw = await bodies.read_body(request, context.limits.body_seconds) if route.body else b""
         body = bodies.decode(raw, request.content_type, route.body) if route.body else None
         ask = Ask(context, visitor, request.match_info, request.query, body, request)

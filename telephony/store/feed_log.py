@@ -39,7 +39,7 @@ _HIGHEST = 2**52  # numbers are read by JavaScript, which counts exactly to 2**5
 
 @dataclass(frozen=True, slots=True)
 class FeedStart:
-    """What a new Feed begins with: `Feed(last_seq=start.last_seq)` and `feed.restore(start.events)`."""
+    """What a new Feed begins with: `feed.restore(start.events, start.last_seq)`."""
 
     last_seq: int
     events: list[FeedEvent]
@@ -54,10 +54,11 @@ class FeedLog:
     def __init__(self, link: RedisLink, keys: Keys, clock: Callable[[], float] = time.time) -> None:
         self.lost = 0
         """Events that were never written: Redis was away for longer than the feed keeps them."""
+        self.written = 0
+        """The number of the newest event that is written, or given up."""
         self._link = link
         self._keys = keys
         self._clock = clock
-        self._written = 0
         self._certain = False  # that the stream ends where we think
 
     # -- start -------------------------------------------------------------------------------
@@ -69,7 +70,7 @@ class FeedLog:
         except StoreDown as error:
             log.warning("feed_not_loaded", reason=str(error))
             start = FeedStart(self._milliseconds(), [])
-        self._written = start.last_seq
+        self.written = start.last_seq
         log.info("feed_loaded", last_seq=start.last_seq, events=len(start.events))
         return start
 
@@ -126,7 +127,7 @@ class FeedLog:
             for batch in _batches(self._unwritten(feed)):
                 if not self._certain:
                     await self._find_end(feed)
-                await self._write([event for event in batch if event.seq > self._written])
+                await self._write([event for event in batch if event.seq > self.written])
         except StoreDown as error:
             self._certain = False
             log.debug("feed_not_written", reason=str(error))
@@ -135,12 +136,12 @@ class FeedLog:
 
     def _unwritten(self, feed: Feed) -> list[FeedEvent]:
         try:
-            return feed.since(self._written)
+            return feed.since(self.written)
         except FeedGap:
-            lost = feed.last_seq - self._written
+            lost = feed.last_seq - self.written
             self.lost += lost
-            log.error("feed_events_lost", events=lost, since=self._written)
-            self._written = feed.last_seq
+            log.error("feed_events_lost", events=lost, since=self.written)
+            self.written = feed.last_seq
             return []
 
     async def _find_end(self, feed: Feed) -> None:
@@ -148,8 +149,8 @@ class FeedLog:
         last = await self._last_in_stream()
         if last > feed.last_seq:
             await self._link.set_aside(self._keys.feed)  # not ours: its numbers would keep ours out
-        elif last > self._written:
-            self._written = last
+        elif last > self.written:
+            self.written = last
         self._certain = True
 
     async def _write(self, events: list[FeedEvent]) -> None:
@@ -157,7 +158,7 @@ class FeedLog:
         if adds:
             await self._link.ask(*adds, ("EXPIRE", self._keys.feed, EXPIRES))
         if events:
-            self._written = events[-1].seq
+            self.written = events[-1].seq
 
     def _add_command(self, event: FeedEvent) -> Command | None:
         try:
@@ -171,7 +172,7 @@ class FeedLog:
 
     async def _last_in_stream(self) -> int:
         """The highest number that the stream has had; 0 if there is no stream that we could go on with."""
-        (info,) = await self._link.ask_each(("XINFO", "STREAM", self._keys.feed))
+        (info,) = await self._link.ask_each(("XINFO STREAM", self._keys.feed))
         if isinstance(info, ResponseError):
             (kind,) = await self._link.ask(("TYPE", self._keys.feed))
             if kind != b"none":

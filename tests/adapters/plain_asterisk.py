@@ -70,6 +70,8 @@ context=callers
 disallow=all
 allow=alaw
 direct_media=yes
+media_address={address}
+bind_rtp_to_media_address=yes
 
 [{seat}]
 type=endpoint
@@ -77,6 +79,8 @@ context=callers
 disallow=all
 allow=alaw
 direct_media=yes
+media_address={address}
+bind_rtp_to_media_address=yes
 auth={seat}
 aors={seat}
 

@@ -56,7 +56,7 @@ async def test_health_figures_and_description_need_no_token(house: Hotline, path
 
 
 @pytest.mark.parametrize(
-    "header", ["Bearer wrong", "Bearer", "Bearer ", "Basic YWRtaW46eA==", "admin-token", "Bearer a b", "\x7f"]
+    "header", ["Bearer wrong", "Bearer", "Bearer ", "Basic YWRtaW46eA==", "admin-token", "Bearer a b"]
 )
 async def test_what_is_no_valid_bearer_token_is_401(house: Hotline, header: str) -> None:
     status, body, _ = await house.ask("GET", "/v1/calls", None, headers={"Authorization": header})

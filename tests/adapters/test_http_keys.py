@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from telephony.core.events import FreedTimeout
 from telephony.http.failures import STATUS_OF_CODE
 from tests.adapters.http_hotline import Hotline, hotline, until
 
@@ -129,7 +130,7 @@ async def test_a_call_with_too_many_unread_events_is_429(house: Hotline) -> None
     first = asyncio.create_task(house.ask("POST", KEY))
     await until(lambda: len(house.asterisk.invited) == 1)
     for _ in range(1000):
-        house.dispatcher.post("c-1", None)  # type: ignore[arg-type]  # never read: what it is does not matter
+        house.dispatcher.post("c-1", FreedTimeout(0.0))
     status, body, response = await house.ask("POST", "/v1/seats/1001/keys/119")
     assert (status, code(body)) == (429, "overloaded")
     assert response.headers["Retry-After"] == "1"

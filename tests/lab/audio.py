@@ -98,6 +98,12 @@ class Audio:
                 found.append(self._times[first])
         return found
 
+    @property
+    def level(self) -> float:
+        """How loud it is: the root mean square of the samples, of 32767; 0 where there is no audio."""
+        count = sum(map(len, self._samples))
+        return math.sqrt(sum(self._energies) / count) if count else 0.0
+
     def presence(self, hertz: int) -> float:
         """The part of the time that a tone is heard, 0 to 1."""
         blocks = len(self._blocks())

@@ -21,6 +21,7 @@ from tests.lab.wire import SipPacket, Wire
 
 CALLER, TAKER, PARTNER = 530, 1130, 1790  # Hz
 FRAME = 20.0  # ms between two RTP packets
+LOUD = 300  # of 32767; far above the noise of alaw, far below the music
 TONES = (CALLER, TAKER, PARTNER)
 SIP = {"110": "127.0.110.1:5060", "12345": "127.0.123.1:5060"}
 API = {"110": "http://127.0.0.1:8110", "12345": "http://127.0.0.1:8123"}
@@ -117,6 +118,17 @@ class Stage:
             )
             await asyncio.sleep(0.05)
         return time.time()
+
+    async def hears_music(self, call: Call, within: float = 3.0) -> float:
+        """Wait until the phone of `call` has received sound for half a second that is nobody's tone; returns when."""
+        deadline = time.monotonic() + within
+        while True:
+            now = time.time()
+            recent = self.wire.received(call.phone.bind, call.call_id).between(now - 0.5, now)
+            if len(recent.packets) > 20 and not recent.tones(TONES) and recent.audio().level > LOUD:
+                return now
+            assert time.monotonic() < deadline, f"{call.phone.name} hears no music after {within} s: {recent}"
+            await asyncio.sleep(0.05)
 
     async def goes_on_hearing(self, call: Call, *tones: int, seconds: float) -> None:
         """From now on, for so long, the phone of `call` hears exactly these tones all the time."""

@@ -192,7 +192,7 @@ any_event = st.one_of(
 
 
 @given(st.lists(any_event, max_size=40))
-@settings(max_examples=3000, deadline=None)
+@settings(max_examples=300, deadline=None)
 def test_any_events_at_any_time(events: list[Event]) -> None:
     witness = Witness()
     for event in events:
@@ -201,7 +201,7 @@ def test_any_events_at_any_time(events: list[Event]) -> None:
 
 
 @given(st.lists(any_event, max_size=30))
-@settings(max_examples=3000, deadline=None)
+@settings(max_examples=300, deadline=None)
 def test_any_events_after_a_transfer_has_begun(events: list[Event]) -> None:
     """The same, from where it is interesting: a taker talks and a partner is being called."""
     witness = Witness()
@@ -374,7 +374,7 @@ class AsteriskMachine(RuleBasedStateMachine):
 
 
 AsteriskMachine.TestCase.settings = settings(
-    max_examples=2000,
+    max_examples=100,
     stateful_step_count=60,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
