@@ -42,7 +42,7 @@ def asterisk(settings: Settings, base: Path, root: Path) -> str:
     """asterisk.conf: all that Asterisk writes is below `base`, all that it only reads below `root`."""
     directories = {
         "astetcdir": base / "etc",
-        "astmoddir": root / "usr/lib/x86_64-linux-gnu/asterisk/modules",
+        "astmoddir": _modules(root),
         "astvarlibdir": base / "data",
         "astdbdir": base / "db",
         "astkeydir": base / "keys",
@@ -66,6 +66,12 @@ def asterisk(settings: Settings, base: Path, root: Path) -> str:
         "hideconnect = yes",
     ]
     return _NOTE + "\n".join(["[directories]", *lines, "", "[options]", *options]) + "\n"
+
+
+def _modules(root: Path) -> Path:
+    """Debian keeps modules below the architecture's own library directory; others do not."""
+    found = sorted(root.glob("usr/lib/*/asterisk/modules"))
+    return found[0] if found else root / "usr/lib/asterisk/modules"
 
 
 def http(settings: Settings, certificate: Path, key: Path) -> str:

@@ -94,8 +94,8 @@ def _leg_joined(call: Call, event: LegJoined) -> Decision:
     if leg is None or not leg.alive:
         return Decision(call, "unknown_leg")
     if not leg.talking or leg.bridge != event.bridge:
-        leg = replace(leg, state=LegState.TALKING, bridge=event.bridge, since=event.at, left_at=None)
-        leg = replace(leg, joined_at=event.at if leg.joined_at is None else leg.joined_at)
+        joined_at = event.at if leg.joined_at is None else leg.joined_at
+        leg = replace(leg, state=LegState.TALKING, bridge=event.bridge, since=event.at, joined_at=joined_at)
         call = call.with_leg(leg)
     match leg.role:
         case Role.CALLER:

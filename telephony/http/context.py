@@ -49,14 +49,14 @@ class Visitor:
 class Ask:
     """One request. `path` and `query` hold its parameters, `body` what its route says it is.
 
-    `visitor` is None on routes that ask for no token.
+    `visitor` is None on routes that ask for no token. The repr leaves out what may hold secrets.
     """
 
-    context: Context
+    context: Context = field(repr=False)
     visitor: Visitor | None
     path: Mapping[str, str]
-    query: Mapping[str, str]
-    body: Any
+    query: Mapping[str, str] = field(repr=False)
+    body: Any = field(repr=False)
     request: web.Request
 
     @property

@@ -22,9 +22,10 @@ ROUTES: tuple[Route, ...] = (
         summary="Press a key at a seat",
         about="`key` is a line's name (its partner is called into the seat's call), `cancel` (stop calling "
         "all partners who have not answered) or `leave` (the taker leaves the caller to the partner). "
-        "Pressing a line's key again is the same transfer. The answer is the transfer; where a key concerns several, "
-        "as `cancel` and `leave` may, the first, and all of them are in `transfers`. What becomes of it is "
-        "told by the events, or by reading the transfer again. A seat presses its own keys only.",
+        "Pressing a line's key again is the same transfer. The answer is the transfer; where a key concerns "
+        "several, as `cancel` and `leave` may, it is the first, and all of them are in `transfers`. What "
+        "becomes of it is told by the events, or by reading the transfer again. A seat presses its own keys "
+        "only.",
         roles=SEATS,
         body=KeyPress,
         status=202,

@@ -120,6 +120,8 @@ class _Connection(web.RequestHandler):
         exc: BaseException | None = None,
         message: str | None = None,
     ) -> web.StreamResponse:
+        if isinstance(exc, ConnectionError):
+            raise exc  # the other side has gone: aiohttp ends the connection quietly
         if request.writer.output_size > 0:
             raise ConnectionError("the answer has begun; another cannot follow")
         if status == 500:

@@ -115,7 +115,8 @@ class FeedLog:
 
     async def close(self, feed: Feed) -> None:
         """Write what is left and that all is written. Nothing may be published afterwards. Raises nothing."""
-        if await self.flush(feed):
+        # Twice, because the first may only find out that the stream does not end where we thought.
+        if await self.flush(feed) or await self.flush(feed):
             try:
                 await self._link.ask(("SET", self._keys.feed_closed, feed.last_seq, "EX", EXPIRES))
             except StoreDown as error:
@@ -129,7 +130,6 @@ class FeedLog:
                     await self._find_end(feed)
                 await self._write([event for event in batch if event.seq > self.written])
         except StoreDown as error:
-            self._certain = False
             log.debug("feed_not_written", reason=str(error))
             return False
         return True
@@ -156,7 +156,9 @@ class FeedLog:
     async def _write(self, events: list[FeedEvent]) -> None:
         adds = [command for event in events if (command := self._add_command(event))]
         if adds:
+            self._certain = False  # until it is answered
             await self._link.ask(*adds, ("EXPIRE", self._keys.feed, EXPIRES))
+            self._certain = True
         if events:
             self.written = events[-1].seq
 

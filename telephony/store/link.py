@@ -115,8 +115,8 @@ class RedisLink:
         """Probe for ever.
 
         `on_up` is awaited when Redis is there for the first time and whenever it is there again; `on_down`
-        gets the reason. They come in turn. Every failure of Redis, however short, is followed by both, so that
-        `on_up` is the place to write what could not be written.
+        gets the reason. They come in turn, and both after every failure of Redis, however short: `on_up` is
+        the place to write what could not be written.
         """
         told_up = False
         while True:

@@ -22,7 +22,7 @@ from tests.adapters.store_server import ADDRESS, DEADLINE, KEYS, RedisServer, mi
 
 pytestmark = pytest.mark.skipif(bool(missing()), reason=missing() or "redis-server is there")
 
-SLACK = 0.25  # seconds that a busy machine may add to a deadline
+SLACK = 1.0  # seconds that a busy machine may add to a deadline
 SECRET = "a-very-secret-password"
 SET = ("SET", "tel:110:test", "1")
 
@@ -117,7 +117,7 @@ class TestDeadline:
         server.freeze()
         start = time.monotonic()
         with pytest.raises(StoreDown, match="did not answer"):
-            await link.ask(("SET", "tel:110:test", b"x" * 64 * 1024 * 1024))
+            await link.ask(("SET", "tel:110:test", b"x" * 16 * 1024 * 1024))
         assert time.monotonic() - start < DEADLINE + SLACK
 
     async def test_an_address_that_swallows_packets_costs_one_deadline(self) -> None:

@@ -148,7 +148,7 @@ class Wire:
     def received(self, bind: str, call_id: str) -> Stream:
         """The audio that reached the phone at `bind` in a call, by the SDP that the phone sent.
 
-        From its SDP to the call's last SIP message: a port may serve another call later. Raises
+        From its first SDP to the call's BYE: a port may serve another call later. Raises
         WireError where the phone sent no SDP in that call.
         """
         return self._media(self._to, bind, call_id, "received by")
@@ -259,7 +259,7 @@ class Wire:
 
 
 def _end(messages: list[SipPacket]) -> float | None:
-    """When a call was over: at its BYE, or at a refusal of its first INVITE; None while it lasts."""
+    """When a call was over: at its BYE; None while it lasts, or where it was never answered."""
     byes = [packet.at for packet in messages if packet.message.method == "BYE"]
     return byes[0] if byes else None
 

@@ -471,6 +471,46 @@ class TestHandedOver:
         story.freed()
         assert story.did() == ["answer end"]
 
+    def test_two_partners_who_are_gone_together_and_one_was_lost(self) -> None:
+        story = Story().taken()
+        for transfer, name in (("t1", "12345"), ("t2", "119")):
+            story.press(name, transfer)
+            story.start(transfer, Role.PARTNER)
+            story.join(transfer)
+        story.wait(5).gone("k")
+        story.wait(5).gone("t1")
+        story.gone("t2", LOST)
+        story.leave("c")
+        story.freed()
+        assert story.did() == ["answer rescue"]
+
+    def test_takers_channel_that_ends_late_says_nothing_about_the_partner(self) -> None:
+        story = Story().three_way()
+        story.leave("k")
+        story.wait(10).gone("t1")
+        story.wait(0.5).end("k", LOST)
+        story.leave("c")
+        story.freed()
+        assert story.did() == ["answer end"]
+
+    def test_takers_channel_that_never_ends_does_not_hold_up_the_end(self) -> None:
+        story = Story().three_way()
+        story.leave("k")
+        story.wait(10).gone("t1")
+        story.leave("c")
+        story.freed()
+        assert story.did() == ["answer end"]
+
+    def test_partners_channel_that_ends_late_left_when_it_left(self) -> None:
+        story = Story().three_way()
+        story.leave("t1")
+        story.wait(3).gone("k")
+        story.leave("c")
+        story.wait(0.2).freed()
+        assert story.did() == ["await news"]
+        story.end("t1")
+        assert story.did() == ["answer end"]
+
     def test_partner_who_is_told_to_have_joined_twice_was_handed_the_caller_once(self) -> None:
         story = Story().handed_over()
         before = story.call
@@ -572,6 +612,7 @@ class TestCrossings:
         story.gone("k")
         story.leave("c")
         story.join("t1", "b2")
+        assert story.transfer().state is TransferState.JOINED
         story.freed()
         assert story.did() == ["await news"]
         story.join("c", "b2")
@@ -600,6 +641,51 @@ class TestCrossings:
         story.end("t1")
         story.freed()
         assert story.did() == ["answer end"]
+
+    def test_question_that_is_heard_late_while_another_partner_still_rings(self) -> None:
+        """The caller talks to one partner; that the other fails must not look like being left alone."""
+        story = Story().inviting()
+        story.press("119", "t2")
+        story.gone("k")
+        story.leave("c")
+        story.join("t1", "b2")
+        story.join("c", "b2")
+        story.freed()
+        assert story.did() == ["await news"]
+        story.news_is_late()
+        story.wait(5).invite_fails("t2")
+        assert story.did() == []
+        story.wait(30).leave("t1", "b2")
+        story.end("t1")
+        assert story.did() == []
+
+    def test_failure_that_is_told_before_the_callers_leaving_still_rescues(self) -> None:
+        story = Story().inviting()
+        story.gone("k")
+        story.freed()
+        story.news_is_late()
+        assert story.did() == ["answer wait"]
+        story.end("t1", BUSY)
+        assert story.did() == []
+        story.leave("c")
+        assert story.did() == ["rescue"]
+
+    def test_how_the_taker_left_is_awaited(self) -> None:
+        story = Story().taken()
+        story.leave("k")
+        story.leave("c")
+        story.freed()
+        assert story.did() == ["await news"]
+        story.end("k", LOST)
+        assert story.did() == ["answer rescue"]
+
+    def test_caller_who_asks_did_not_hang_up_though_it_left_first(self) -> None:
+        story = Story().three_way()
+        story.gone("k")
+        story.wait(0.1).leave("c")
+        story.wait(0.1).gone("t1")
+        story.freed()
+        assert story.did() == ["answer rescue"]
 
     def test_cancel_crosses_answer_while_the_caller_waits_alone(self) -> None:
         """The rescue is under way when the partner's leg takes the caller: only the partner goes."""
