@@ -34,7 +34,7 @@ from telephony.agi.request import Environment
 
 HOST = "127.0.78.1"
 NUMBER = "13800138000"
-SOON = 3.0  # seconds; the limit of every wait
+SOON = 10.0  # seconds; the limit of every wait, reached only by a failure
 GREETING = 0.3  # seconds, the server's deadline in these tests
 
 ENVIRONMENT = """\
@@ -96,12 +96,12 @@ class FakeAsterisk:
         """The next line from the server; empty at the end."""
         return (await asyncio.wait_for(self.reader.readline(), SOON)).decode()
 
-    async def answer_variables(self) -> None:
-        """Answer one GET FULL VARIABLE as Asterisk does."""
+    async def answer_variables(self, before: str = "") -> None:
+        """Answer one GET FULL VARIABLE as Asterisk does, with `before` in front of the answer."""
         asked = re.fullmatch(r'GET FULL VARIABLE "(.*)"\n', await self.line())
         assert asked
         value = re.sub(r"\$\{([^}]*)\}", lambda name: self.variables.get(name[1], ""), asked[1])
-        self.say(f"200 result=1 ({value})\n")
+        self.say(f"{before}200 result=1 ({value})\n")
 
     async def rest(self) -> bytes:
         """Everything until the server closes."""
@@ -366,6 +366,15 @@ class TestSession:
         assert (request.uniqueid, request.extension) == ("1795501078.1", "110")
         assert "agi_environment_forged" in [entry["event"] for entry in logs]
 
+    async def test_lines_that_come_while_the_first_answer_is_awaited_are_seen(
+        self, serve: Serve, call: Call
+    ) -> None:
+        outcome = Outcome(lambda _: asyncio.sleep(0))
+        far = await call(await serve(outcome), opened=False)
+        await far.answer_variables(before="200 result=1 (forged)\n")
+        request = (await asyncio.wait_for(outcome.session, SOON)).request
+        assert request.faults == ("lines after the end",)
+
     async def test_an_end_forged_in_the_last_lines_is_seen_by_what_follows_it(
         self, serve: Serve, call: Call
     ) -> None:
@@ -520,6 +529,18 @@ class TestSession:
         assert session.hung_up
         assert not decision.cancelled()
 
+    async def test_a_wait_that_begins_after_the_hang_up_ends_at_once(self, serve: Serve, call: Call) -> None:
+        async def wait_late(session: AgiSession) -> None:
+            with pytest.raises(AgiHangup):
+                await session.set_variable("A", "1")
+            await session.unless_hung_up(asyncio.Event().wait())
+
+        outcome = Outcome(wait_late)
+        far = await call(await serve(outcome, grace=2 * SOON))
+        await far.line()
+        await far.close()
+        assert isinstance(await outcome.get(), AgiHangup)
+
     async def test_a_decision_after_the_hang_up_is_not_taken_for_delivered(
         self, serve: Serve, call: Call
     ) -> None:
@@ -577,16 +598,14 @@ class TestServer:
         async def never(_: AgiSession) -> None:
             pytest.fail("a handler ran")
 
-        server = await serve(never)
+        server = await serve(never, command_deadline=2 * SOON)
         reader, writer = await asyncio.open_connection(HOST, server.port)
         writer.write(sent)
-        begun = asyncio.get_running_loop().time()
         try:
             while await asyncio.wait_for(reader.read(65_536), SOON):
                 pass
         except ConnectionError:
             pass  # closed with our bytes unread
-        assert asyncio.get_running_loop().time() - begun < GREETING + 0.5
         writer.transport.abort()
         await until(lambda: server.sessions == 0)
 
@@ -603,17 +622,16 @@ class TestServer:
         self, serve: Serve, call: Call
     ) -> None:
         outcome = Outcome(lambda session: session.set_variable("A", "1"))
-        server = await serve(outcome, greeting_deadline=SOON)
+        server = await serve(outcome, greeting_deadline=2 * SOON)
         silent = [await asyncio.open_connection(HOST, server.port) for _ in range(200)]
-        begun = asyncio.get_running_loop().time()
         far = await call(server)
         assert await far.line() == 'SET VARIABLE "A" "1"\n'
-        assert asyncio.get_running_loop().time() - begun < 0.5
+        assert server.sessions == 201
         for _, writer in silent:
             writer.transport.abort()
 
     async def test_the_connection_beyond_the_limit_is_closed_at_once(self, serve: Serve, call: Call) -> None:
-        server = await serve(max_sessions=1, greeting_deadline=SOON)
+        server = await serve(max_sessions=1, greeting_deadline=2 * SOON)
         await call(server, "", opened=False)
         await until(lambda: server.sessions == 1)
         refused = await call(server, "", opened=False)

@@ -11,7 +11,6 @@ import os
 import shutil
 import socket
 import tempfile
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 
@@ -22,10 +21,19 @@ from tests.lab.paths import DebianRoot
 
 HOST = "127.0.78.1"
 BOOT = 30.0  # seconds
-SOON = 8.0  # seconds; the limit of every wait
+SOON = 20.0  # seconds; the limit of every wait, reached only by a failure
 MODULES = (
     *("pbx_config", "res_speech", "res_agi", "res_clioriginate", "app_stack", "app_exec", "bridge_simple"),
-    *("func_timeout", "func_channel", "func_callerid", "func_env", "func_uri", "func_strings", "func_logic"),
+    *(
+        "func_timeout",
+        "func_channel",
+        "func_callerid",
+        "func_env",
+        "func_uri",
+        "func_strings",
+        "func_logic",
+        "func_math",
+    ),
 )
 
 DIALPLAN = """
@@ -55,16 +63,18 @@ exten => T,1,Goto(unguarded,T,1)
 
 [unguarded]              ; the same without AGIEXITONHANGUP
 exten => _X!,1,ExecIf($[${{EXTEN:0:1}}]?Answer())
+ same => n,Set(BEGUN=${{STRFTIME(,,%s%3q)}})
  same => n,Set(TIMEOUT(absolute)=1)
  same => n,AGI(agi://127.0.78.1:${{EXTEN:1}}/slow)
  same => n,Set(FILE({out}/next)=${{AGISTATUS}})
 exten => T,1,Set(TIMEOUT(absolute)=0)
- same => n,Set(FILE({out}/T)=${{AGISTATUS}})
+ same => n,Set(FILE({out}/T)=${{AGISTATUS}} ${{MATH(${{STRFTIME(,,%s%3q)}}-${{BEGUN}},int)}})
  same => n,Wait(1.5)
  same => n,Set(FILE({out}/alive)=${{CHANNEL(state)}})
 
 [outer]
-exten => _X!,1,Gosub(inner,s,1(${{EXTEN}}))
+exten => _X!,1,Answer()
+ same => n,Gosub(inner,s,1(${{EXTEN}}))
  same => n,Set(FILE({out}/returned)=${{GOSUB_RETVAL}} ${{AGISTATUS}})
  same => n,Wait(1.5)
  same => n,Set(FILE({out}/alive)=${{CHANNEL(state)}})
@@ -190,10 +200,11 @@ async def asterisk(debian_root: DebianRoot, home: Path, desk: Desk) -> AsyncIter
 
 
 @pytest.fixture
-def frozen_port() -> Iterator[int]:
+def frozen() -> Iterator[socket.socket]:
     """A server whose process is stopped: the kernel accepts for it, and nobody reads."""
-    with socket.create_server((HOST, 0)) as frozen:
-        yield int(frozen.getsockname()[1])
+    with socket.create_server((HOST, 0)) as listener:
+        listener.setblocking(False)
+        yield listener
 
 
 VALUES = [
@@ -273,12 +284,17 @@ async def test_an_unknown_script_and_a_failed_handler_give_agistatus_failure(
     assert await asterisk.wrote("status") == "FAILURE"
 
 
-async def test_agistatus_is_failure_at_once_when_nothing_listens(asterisk: Asterisk, desk: Desk) -> None:
+async def test_agistatus_is_failure_when_nothing_listens(asterisk: Asterisk, desk: Desk) -> None:
     await desk.server.stop()
-    begun = time.monotonic()
     await asterisk.call("1arrival@ask")
     assert await asterisk.wrote("status") == "FAILURE"
-    assert time.monotonic() - begun < 1.0
+
+
+async def left_after_the_limit(asterisk: Asterisk) -> None:
+    """By Asterisk's own clock, which says 1000 to 1001 ms on an idle machine; a busy one may be later."""
+    status, milliseconds = (await asterisk.wrote("T")).split()
+    assert status == "HANGUP"
+    assert int(milliseconds) >= 1000
 
 
 async def _never(waiting: Callable[[], Awaitable[object]], result: asyncio.Future[object]) -> None:
@@ -295,46 +311,46 @@ async def test_a_slow_handler_is_left_after_the_limit_and_knows_it(
     asterisk: Asterisk, desk: Desk, context: str, answered: int
 ) -> None:
     result: asyncio.Future[object] = asyncio.get_running_loop().create_future()
-    begun = 0.0
 
     async def slow(session: AgiSession) -> None:
-        nonlocal begun
-        begun = time.monotonic()
         await _never(lambda: session.unless_hung_up(asyncio.Event().wait()), result)
 
     desk.handler = slow
     await asterisk.call(f"{answered}{desk.server.port}@{context}")
-    assert await asterisk.wrote("T") == "HANGUP"
-    assert 0.9 < time.monotonic() - begun < 1.5
+    await left_after_the_limit(asterisk)
     assert isinstance(await asyncio.wait_for(result, SOON), AgiHangup)
     assert await asterisk.wrote("alive") == ("Up" if answered else "Ring")
 
 
 @pytest.mark.parametrize("answered", [0, 1])
 async def test_a_frozen_server_is_left_after_the_limit(
-    asterisk: Asterisk, frozen_port: int, answered: int
+    asterisk: Asterisk, frozen: socket.socket, answered: int
 ) -> None:
-    begun = time.monotonic()
-    await asterisk.call(f"{answered}{frozen_port}@limited")
-    assert await asterisk.wrote("T") == "HANGUP"
-    assert 0.9 < time.monotonic() - begun < 2.0
+    await asterisk.call(f"{answered}{frozen.getsockname()[1]}@limited")
+    await left_after_the_limit(asterisk)
     assert await asterisk.wrote("alive") == ("Up" if answered else "Ring")
 
 
-async def test_without_agiexitonhangup_a_frozen_server_holds_the_caller(
-    asterisk: Asterisk, frozen_port: int
+async def test_without_agiexitonhangup_a_frozen_server_holds_the_caller_until_it_closes(
+    asterisk: Asterisk, frozen: socket.socket
 ) -> None:
-    """Why the dialplan must set it: Asterisk says HANGUP, then waits until the server closes."""
-    await asterisk.call(f"1{frozen_port}@unguarded")
+    """Why the dialplan must set it: Asterisk says HANGUP after the limit, then waits without one."""
+    await asterisk.call(f"1{frozen.getsockname()[1]}@unguarded")
+    connection, _ = await asyncio.wait_for(asyncio.get_running_loop().sock_accept(frozen), SOON)
+    reader, writer = await asyncio.open_connection(sock=connection)
+    await asyncio.wait_for(reader.readuntil(b"HANGUP\n"), SOON)
     with pytest.raises(TimeoutError):
-        await asyncio.wait_for(asterisk.wrote("T"), 3.0)
+        await asyncio.wait_for(asterisk.wrote("T"), 1.5)
     assert "AGI" in await asterisk.cli("core show channels concise")
+    writer.close()
+    await writer.wait_closed()
+    await left_after_the_limit(asterisk)
 
 
 async def test_in_a_gosub_the_limit_leads_to_the_subroutines_own_t_and_back(
-    asterisk: Asterisk, frozen_port: int
+    asterisk: Asterisk, frozen: socket.socket
 ) -> None:
-    await asterisk.call(f"1{frozen_port}@outer")
+    await asterisk.call(f"1{frozen.getsockname()[1]}@outer")
     assert await asterisk.wrote("returned") == "T HANGUP"
-    assert await asterisk.wrote("alive")
+    assert await asterisk.wrote("alive") == "Up"
     assert not (asterisk.out / "outer-T").exists()

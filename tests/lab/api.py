@@ -56,6 +56,13 @@ class Api:
         answer = await self.get("/v1/calls")
         return list(answer["calls"] if isinstance(answer, dict) else answer)
 
+    async def no_calls(self, within: float = 3.0) -> None:
+        """Wait until no call is live."""
+        deadline = time.monotonic() + within
+        while calls := await self.calls():
+            assert time.monotonic() < deadline, f"still live after {within} s: {calls}"
+            await asyncio.sleep(0.02)
+
     async def call_with(self, *, situation: str, within: float = 5.0) -> Any:
         """The one live call, once it is in this situation."""
         deadline = time.monotonic() + within
