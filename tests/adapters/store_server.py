@@ -51,8 +51,8 @@ class RedisServer:
         self._home = home
         self._process: Process | None = None
 
-    async def start(self, *options: str, wait: bool = True) -> None:
-        """Start it with an append-only file, so that a restart loses nothing, and wait until it serves."""
+    async def start(self, *options: str, until: bytes = b"+PONG") -> None:
+        """Start it with an append-only file, so that a restart loses nothing, until PING is answered so."""
         with self.log.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
                 *DebianRoot.from_environment().argv("usr/bin/redis-server"),
@@ -62,10 +62,9 @@ class RedisServer:
                 stdout=log,
                 stderr=log,
             )
-        if wait:
-            async with asyncio.timeout(LIMIT):
-                while not await self._accepts():  # noqa: ASYNC110 - another process tells nobody
-                    await asyncio.sleep(0.01)
+        async with asyncio.timeout(LIMIT):
+            while not (await self._ping()).startswith(until):  # noqa: ASYNC110 - another process tells nobody
+                await asyncio.sleep(0.01)
 
     async def stop(self) -> None:
         """Kill it, frozen or not; what it has written stays."""
@@ -90,11 +89,14 @@ class RedisServer:
         assert self._process is not None
         self._process.send_signal(number)
 
-    async def _accepts(self) -> bool:
+    async def _ping(self) -> bytes:
+        """The answer, as it is on the wire; nothing while there is none."""
         try:
-            _, writer = await asyncio.open_connection(ADDRESS, self.port)
+            reader, writer = await asyncio.open_connection(ADDRESS, self.port)
+            writer.write(b"PING\r\n")
+            answer = await reader.readline()
         except ConnectionError:
-            return False
+            return b""
         writer.close()
         await writer.wait_closed()
-        return True
+        return answer

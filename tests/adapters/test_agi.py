@@ -609,6 +609,15 @@ class TestServer:
         writer.transport.abort()
         await until(lambda: server.sessions == 0)
 
+    async def test_an_environment_beyond_the_limit_is_dropped_though_it_ends(
+        self, serve: Serve, call: Call
+    ) -> None:
+        server = await serve(max_env_bytes=4_096, greeting_deadline=2 * SOON)
+        with structlog.testing.capture_logs() as logs:
+            await call(server, ENVIRONMENT.replace("agi_arg_1: a", "agi_arg_1: " + "a" * 5_000), opened=False)
+            await until(lambda: "agi_peer_dropped" in [entry["event"] for entry in logs])
+        assert [entry["reason"] for entry in logs if "reason" in entry] == ["AgiDesync"]
+
     async def test_a_peer_that_closes_at_once_leaves_nothing(self, serve: Serve) -> None:
         server = await serve()
         for sent in (b"", b"agi_netw", ENVIRONMENT.encode()):

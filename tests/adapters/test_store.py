@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from redis.asyncio import Redis
@@ -25,6 +26,7 @@ from telephony.core.call import (
 from telephony.errors import StoreDown
 from telephony.store import RedisClosedLines, RedisLink, RedisStore, records
 from telephony.store.calls import LIVE_EXPIRES, RECENT, RECENT_EXPIRES
+from telephony.store.link import Command
 from tests.adapters.store_server import KEYS, RedisServer, missing, until
 
 pytestmark = pytest.mark.skipif(bool(missing()), reason=missing() or "redis-server is there")
@@ -260,7 +262,10 @@ class TestHostileRecords:
         await store.save(a_call("good"))
         await redis.setrange(KEYS.call("huge"), 200 * 1024 * 1024, "x")
         await redis.sadd(KEYS.calls, "huge")
+        before = (await redis.info("stats"))["total_net_output_bytes"]
         assert await store.load_all() == ([a_call("good")], ["huge"])
+        sent = (await redis.info("stats"))["total_net_output_bytes"] - before
+        assert sent < 2 * records.LIMIT
 
     async def test_an_index_of_a_wrong_type_is_set_aside_and_the_calls_are_found(
         self, store: RedisStore, redis: Redis
@@ -379,11 +384,29 @@ class TestClosedLines:
         await lines.set("119", closed=True)
         assert await redis.smembers(KEYS.closed_lines) == {b"119"}
 
-    async def test_of_many_words_on_one_line_the_last_is_kept(self, link: RedisLink, redis: Redis) -> None:
+    async def test_of_two_words_on_one_line_the_later_is_kept_though_the_earlier_is_slow(
+        self, link: RedisLink, redis: Redis, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        exchange = link._exchange
+        first_may_go, asked = asyncio.Event(), 0
+
+        async def slow_at_first(commands: tuple[Command, ...]) -> list[Any]:
+            nonlocal asked
+            asked += 1
+            if asked == 1:
+                await first_may_go.wait()
+            return await exchange(commands)
+
+        monkeypatch.setattr(link, "_exchange", slow_at_first)
         lines = RedisClosedLines(link, KEYS, LINES)
-        await asyncio.gather(*(lines.set("119", closed=n % 2 == 0) for n in range(101)))
-        assert "119" in lines
-        assert await redis.smembers(KEYS.closed_lines) == {b"119"}
+        first = asyncio.create_task(lines.set("119", closed=True))
+        await until(lambda: asked == 1)
+        second = asyncio.create_task(lines.set("119", closed=False))
+        await until(lambda: "119" not in lines)
+        first_may_go.set()
+        await asyncio.gather(first, second)
+        assert "119" not in lines
+        assert await redis.smembers(KEYS.closed_lines) == set()
 
 
 async def test_the_whole_of_an_outage_leaves_nothing_unwritten(server: RedisServer, redis: Redis) -> None:

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, contextmanager
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 from redis.asyncio import Redis
@@ -18,6 +19,7 @@ from telephony.errors import ConfigError, StoreDown
 from telephony.settings import RedisSettings
 from telephony.store import RedisLink
 from telephony.store.client import CONNECTIONS
+from telephony.store.link import Command
 from tests.adapters.store_server import ADDRESS, DEADLINE, KEYS, RedisServer, missing, until
 
 pytestmark = pytest.mark.skipif(bool(missing()), reason=missing() or "redis-server is there")
@@ -111,6 +113,23 @@ class TestDeadline:
         assert {type(answer) for answer in answers} == {StoreDown}
         assert time.monotonic() - start < DEADLINE + SLACK
 
+    async def test_of_a_crowd_those_who_still_wait_for_a_connection_do_not_try(
+        self, server: RedisServer, link: RedisLink, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        tried = 0
+        exchange = link._exchange
+
+        async def counted(commands: tuple[Command, ...]) -> list[Any]:
+            nonlocal tried
+            tried += 1
+            return await exchange(commands)
+
+        await server.stop()
+        monkeypatch.setattr(link, "_exchange", counted)
+        answers = await asyncio.gather(*(link.ask(SET) for _ in range(100)), return_exceptions=True)
+        assert {type(answer) for answer in answers} == {StoreDown}
+        assert tried == CONNECTIONS
+
     async def test_a_command_too_big_to_be_sent_to_a_frozen_redis_has_the_same_deadline(
         self, server: RedisServer, link: RedisLink
     ) -> None:
@@ -172,6 +191,7 @@ class TestFailures:
         await redis.config_set("maxmemory", "1")
         with pytest.raises(StoreDown, match=r"Redis is full \(maxmemory\)"):
             await link.ask(SET)
+        assert not link.up
         assert not await link.probe()  # although PING would be answered
         await redis.config_set("maxmemory", "0")
         assert await link.probe()
@@ -199,7 +219,7 @@ class TestFailures:
             await client.save()
         await server.stop()
         slowly = ("--key-load-delay", "500", "--loading-process-events-interval-bytes", "1024")
-        await server.start("--appendonly", "no", *slowly)
+        await server.start("--appendonly", "no", *slowly, until=b"-LOADING")
         link = server.link(deadline=2.0)
         assert not await link.probe()
         assert link.reason == "Redis is still loading its data"
@@ -207,14 +227,14 @@ class TestFailures:
 
     @pytest.mark.parametrize("password", ["", "wrong-" + SECRET])
     async def test_a_password_that_is_missing_or_wrong(self, server: RedisServer, password: str) -> None:
-        await server.start("--requirepass", SECRET)
+        await server.start("--requirepass", SECRET, until=b"-NOAUTH")
         link = server.link(password)
         assert not await link.probe()
         assert link.reason == "Redis refuses our login, or what it may do"
         await link.close()
 
     async def test_a_password_is_used_and_never_told(self, server: RedisServer) -> None:
-        await server.start("--requirepass", SECRET)
+        await server.start("--requirepass", SECRET, until=b"-NOAUTH")
         link = server.link(SECRET)
         with capture_logs() as logs:
             assert await link.probe()

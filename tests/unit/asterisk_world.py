@@ -69,6 +69,7 @@ class World:
         self.due: list[Event] = []
         self.released: set[str] = set()
         self.losses: list[tuple[float, Role, bool]] = []
+        self.last_gone = ""
         self._count = 0
 
     def new(self, prefix: str) -> str:
@@ -130,6 +131,7 @@ class World:
         del self.channels[channel.id]
         if bridge:
             self.losses.append((self.now, channel.role, hangup.normal))
+            self.last_gone = channel.id
             self.tell(LegLeft(self.now, channel.id, bridge))
         self.tell(LegEnded(self.now, channel.id, hangup))
         self._dissolve(bridge)
