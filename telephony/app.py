@@ -46,6 +46,7 @@ class App:
         self._loop = asyncio.get_running_loop()
         self._clock = time.time
         self._stopping = asyncio.Event()
+        self._calls_loaded = False
         self.metrics = Metrics(settings.hotline)
         self.feed = Feed()
         self.devices = DeviceBook()
@@ -66,9 +67,7 @@ class App:
         self.translator = EventTranslator(
             self.devices, self.dispatcher.post, self._clock, self._loop.call_later
         )
-        self.recovery = Recovery(
-            self.link, self.translator, self.devices, self.dispatcher, self._clock
-        )
+        self.recovery = Recovery(self.link, self.translator, self.devices, self.dispatcher, self._clock)
         self.switchboard = Switchboard(
             settings, self.dispatcher, self.devices, self.closed_lines, self._new_transfer_id, self._clock
         )
@@ -94,15 +93,13 @@ class App:
             log.info("started", hotline=self._settings.hotline, node=self._settings.node)
             await self._serve()
         finally:
-            await self.http.stop()
-            await self.agi.stop()
             await self.dispatcher.close()
             await self.feed_log.close(self.feed)
             await self.redis.close()
             log.info("stopped", hotline=self._settings.hotline)
 
     async def _serve(self) -> None:
-        """Run the lasting tasks until a stop is asked for, or one of them dies."""
+        """Run the lasting tasks until a stop is asked for, or one of them dies; then close the doors first."""
         tasks = [
             asyncio.create_task(self.link.run(), name="ami"),
             asyncio.create_task(self.redis.run(self._redis_up, self._redis_down), name="redis"),
@@ -112,6 +109,8 @@ class App:
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:
+            await self.http.stop()
+            await self.agi.stop()
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
@@ -124,6 +123,10 @@ class App:
         await self.closed_lines.sync()
         start = await self.feed_log.load()
         self.feed.restore(start.events, start.last_seq)
+        await self._load_calls()
+
+    async def _load_calls(self) -> None:
+        """Without Redis this is made up for when it is there."""
         try:
             calls, broken = await self.store.load_all()
         except StoreDown as error:
@@ -131,6 +134,7 @@ class App:
             return
         for call in calls:
             await self.dispatcher.open(call)
+        self._calls_loaded = True
         log.info("remembered", calls=len(calls), broken=len(broken))
 
     # -- what the parts tell each other --------------------------------------------------------
@@ -155,6 +159,10 @@ class App:
         self.metrics.redis_up.labels(self._settings.hotline).set(1)
         await self.closed_lines.sync()
         await self.store.settle()
+        if not self._calls_loaded:
+            await self._load_calls()
+            if self.switchboard.ready:
+                await self.recovery.run()
         await self.dispatcher.save_unsaved()
 
     def _redis_down(self, reason: str) -> None:

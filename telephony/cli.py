@@ -16,7 +16,9 @@ from telephony.provision import StateDirectory, provision
 from telephony.settings import Settings, load
 from telephony.tokens import Principal, add_token, revoke_principal
 
-commands = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
+commands = typer.Typer(
+    no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__
+)
 
 Config = Annotated[Path, typer.Option("--config", envvar="TELEPHONY_CONFIG", help="The hotline.toml.")]
 State = Annotated[
@@ -30,7 +32,9 @@ def provision_command(config: Config, state: State, asterisk_root: AsteriskRoot 
     """Make what is missing of secrets and certificates, and write Asterisk's configuration."""
     settings = load(config)
     provision(settings, StateDirectory(state), asterisk_root.resolve())
-    typer.echo(f"hotline {settings.hotline}: {len(settings.seats)} seats, {len(settings.lines)} lines: {state}")
+    typer.echo(
+        f"hotline {settings.hotline}: {len(settings.seats)} seats, {len(settings.lines)} lines: {state}"
+    )
 
 
 @commands.command()
@@ -42,7 +46,9 @@ def check(config: Config) -> None:
         typer.echo(f"  seat {seat.seat} serves {seat.queue}")
     for line in settings.lines:
         modes = " ".join(line.modes)
-        typer.echo(f"  line {line.line} ({line.label}): key {line.key} or {line.dtmf}, {line.address}, {modes}")
+        typer.echo(
+            f"  line {line.line} ({line.label}): key {line.key} or {line.dtmf}, {line.address}, {modes}"
+        )
 
 
 @commands.command()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,6 +38,11 @@ class Feed:
         """The number of the newest event."""
         return self._last
 
+    @property
+    def oldest_seq(self) -> int:
+        """The number after which nothing is missing."""
+        return self._events[0].seq - 1 if self._events else self._last
+
     def restore(self, events: list[FeedEvent], last_seq: int) -> None:
         """Take over events that an earlier run had kept, oldest first, and go on numbering after `last_seq`."""
         self._events.extend(events)
@@ -53,14 +58,19 @@ class Feed:
         return event
 
     def since(self, seq: int) -> list[FeedEvent]:
-        """The events after number `seq`; FeedGap if some of them are gone."""
-        if seq >= self._last:
+        """The events after number `seq`; FeedGap if some of them are gone.
+
+        A number that has not been given yet is a gap too: it is from another life of this feed.
+        """
+        if seq > self._last:
+            raise FeedGap
+        if seq == self._last:
             return []
         if not self._events or self._events[0].seq > seq + 1:
             raise FeedGap
         return list(self._events)[-(self._last - seq) :]
 
-    async def watch(self, seq: int) -> AsyncIterator[FeedEvent]:
+    async def watch(self, seq: int) -> AsyncGenerator[FeedEvent, None]:
         """Every event after number `seq`, for ever, in order; FeedGap when the watcher falls too far behind."""
         while True:
             grown = self._grown

@@ -50,9 +50,7 @@ def provision(settings: Settings, state: StateDirectory, asterisk_root: Path) ->
         state.etc / "generated/http.conf",
         asterisk_files.http(settings, state.certificate, state.key),
     )
-    write_private(
-        state.asterisk_conf, asterisk_files.asterisk(settings, state.asterisk, asterisk_root)
-    )
+    write_private(state.asterisk_conf, asterisk_files.asterisk(settings, state.asterisk, asterisk_root))
     _make_data(state, documentation)
 
 
@@ -62,9 +60,17 @@ def _make_secrets(settings: Settings, state: StateDirectory) -> dict[str, str]:
     seats = [seat.seat for seat in settings.seats]
     hosts = ["localhost", "127.0.0.1", settings.sip.address.host]
     state.secrets.ensure_certificate(hosts)
-    principals = ["admin", *(f"seat:{seat}" for seat in seats), *(f"line:{line.line}" for line in settings.lines)]
+    principals = [
+        "admin",
+        *(f"seat:{seat}" for seat in seats),
+        *(f"line:{line.line}" for line in settings.lines),
+    ]
+    known = set(state.secrets.passwords(state.tokens.name))
     tokens = state.secrets.ensure_passwords(state.tokens.name, principals)
-    write_private(state.token_hashes, json.dumps(token_hashes(tokens), indent=2) + "\n")
+    # Only what is new: a token that was revoked since must not come back, one that was added must stay.
+    new = {principal: token for principal, token in tokens.items() if principal not in known}
+    book = state.secrets.passwords(state.token_hashes.name) | token_hashes(new)
+    write_private(state.token_hashes, json.dumps(book, indent=2) + "\n")
     return state.secrets.ensure_passwords("seats.json", seats)
 
 
@@ -76,7 +82,17 @@ def _copy_sources(state: StateDirectory) -> None:
 
 
 def _make_data(state: StateDirectory, documentation: Path) -> None:
-    for name in ("run", "log", "spool/monitor", "spool/tmp", "db", "keys/keys", "cache", "data/sounds", "data/agi-bin"):
+    for name in (
+        "run",
+        "log",
+        "spool/monitor",
+        "spool/tmp",
+        "db",
+        "keys/keys",
+        "cache",
+        "data/sounds",
+        "data/agi-bin",
+    ):
         (state.asterisk / name).mkdir(parents=True, exist_ok=True)
     link = state.data / "documentation"
     if link.is_symlink():

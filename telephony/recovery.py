@@ -6,8 +6,7 @@ from collections.abc import Callable
 
 import structlog
 
-from telephony.ami import AmiLink
-from telephony.ami import snapshot
+from telephony.ami import AmiLink, snapshot
 from telephony.ami.devices import DeviceBook
 from telephony.ami.events import EventTranslator
 from telephony.dispatcher import Dispatcher

@@ -49,13 +49,18 @@ class Secrets:
             write_private(self._directory / name, secrets.token_urlsafe(24) + "\n")
         return self.get(name)
 
+    def passwords(self, file: str) -> dict[str, str]:
+        """What the JSON file `file` has; empty if there is none yet."""
+        path = self._directory / file
+        found: dict[str, str] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        return found
+
     def ensure_passwords(self, file: str, names: list[str]) -> dict[str, str]:
         """A password for each of `names`, kept together in the JSON file `file`."""
-        path = self._directory / file
-        known: dict[str, str] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        known = self.passwords(file)
         passwords = {name: known.get(name) or secrets.token_urlsafe(18) for name in names}
         if passwords != known:
-            write_private(path, json.dumps(passwords, indent=2) + "\n")
+            write_private(self._directory / file, json.dumps(passwords, indent=2) + "\n")
         return passwords
 
     def ensure_certificate(self, hosts: list[str]) -> tuple[Path, Path]:

@@ -116,6 +116,8 @@ class Switchboard:
         if self._settings.seat(seat) is None:
             raise NotFound("unknown_seat", f"there is no seat {seat}")
         event = self._key_event(seat, key, mode, note)
+        if not self.ready:
+            raise LinkDown("the link to Asterisk is down")
         call = self._dispatcher.call_of_seat(seat)
         if call is None:
             raise Refusal("no_call", f"seat {seat} has no call")
@@ -195,7 +197,7 @@ class Switchboard:
     # -- steering ----------------------------------------------------------------------------
 
     async def set_line(self, name: str, *, closed: bool) -> LineStatus:
-        """Close a line to new transfers, or open it; live legs on it go on. NotFound, StoreDown."""
+        """Close a line to new transfers, or open it; live legs on it go on. NotFound."""
         line = self._line_settings(name)
         await self._closed_lines.set(name, closed=closed)
         return self._line_status(line)

@@ -8,8 +8,7 @@ from typing import Any
 
 import msgspec
 
-from telephony.core.call import Call, Leg, LegState, Mode, Role, Situation, Transfer, TransferState
-from telephony.core.call import EndReason
+from telephony.core.call import Call, EndReason, Leg, LegState, Mode, Role, Situation, Transfer, TransferState
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +91,7 @@ def call_view(call: Call) -> CallView:
     return CallView(
         id=call.id,
         situation=call.situation,
-        caller=CallerView(call.caller.number, call.caller.withheld),
+        caller=CallerView("" if call.caller.withheld else call.caller.number, call.caller.withheld),
         via=call.via,
         seat=call.seat,
         case_id=call.case_id,

@@ -63,7 +63,9 @@ class AmiAsterisk:
             "PJSIP_HEADER(add,User-to-User)": command.case_id,
         }
         if line.case_url:
-            leg["PJSIP_HEADER(add,Call-Info)"] = f"<{line.case_url.format(case_id=command.case_id)}>;purpose=info"
+            leg["PJSIP_HEADER(add,Call-Info)"] = (
+                f"<{line.case_url.format(case_id=command.case_id)}>;purpose=info"
+            )
         return leg
 
     async def hang_up(self, leg_id: str, channel: str) -> None:

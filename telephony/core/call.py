@@ -104,6 +104,11 @@ class Hangup:
         """Whether a person put the phone down (Q.850 cause 16, normal call clearing)."""
         return self.cause == 16
 
+    @property
+    def link_lost(self) -> bool:
+        """Whether it was found gone after Asterisk had been away (cause 38, network out of order)."""
+        return self.cause == 38
+
 
 @dataclass(frozen=True, slots=True)
 class Leg:

@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import assert_never
 
 from telephony.core import alone, keys, partners
-from telephony.core.call import Call, EndReason, Leg, LegState, Next, Role, TransferState
+from telephony.core.call import Call, EndReason, Hangup, Leg, LegState, Next, Role, Transfer, TransferState
 from telephony.core.commands import AnswerFreed, Command, Decision, HangUp
 from telephony.core.events import (
     CallerFreed,
@@ -137,14 +137,14 @@ def _leg_ended(call: Call, event: LegEnded) -> Decision:
     call = call.with_leg(replace(leg, left_at=event.at if was.talking else was.left_at))
     match leg.role:
         case Role.CALLER:
-            return _caller_ended(call, event.at)
+            return _caller_ended(call, event)
         case Role.TAKER:
             return alone.settle(Decision(partners.note_handovers(call, event.at), "taker_ended"), event.at)
         case Role.PARTNER:
             return partners.ended(call, was, event)
 
 
-def _caller_ended(call: Call, at: float) -> Decision:
+def _caller_ended(call: Call, event: LegEnded) -> Decision:
     """The citizen is gone: stop what rings; taker and partner who are talking may finish."""
     commands: tuple[Command, ...] = (AnswerFreed(Next.END),) if call.freed_at is not None else ()
     staff_go_on = sum(leg.talking for leg in call.legs) > 1
@@ -156,7 +156,12 @@ def _caller_ended(call: Call, at: float) -> Decision:
             continue
         if call.leg(transfer.id) is None:
             commands += partners.release(call, transfer)
-        handed_over = transfer.state is TransferState.HANDED_OVER
-        reason = EndReason.COMPLETED if handed_over else EndReason.CALLER_HUNG_UP
-        call = partners.end(call, transfer, reason, at)
-    return alone.closed(Decision(replace(call, freed_at=None), "caller_ended", commands), at)
+        call = partners.end(call, transfer, _why_without_caller(transfer, event.hangup), event.at)
+    return alone.closed(Decision(replace(call, freed_at=None), "caller_ended", commands), event.at)
+
+
+def _why_without_caller(transfer: Transfer, hangup: Hangup) -> EndReason:
+    if hangup.link_lost:
+        return EndReason.LINK_LOST
+    handed_over = transfer.state is TransferState.HANDED_OVER
+    return EndReason.COMPLETED if handed_over else EndReason.CALLER_HUNG_UP

@@ -7,9 +7,8 @@ itself: who does not read is dropped with a reason and comes back with `?since=`
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
 from contextlib import aclosing, suppress
-from typing import Any, cast
+from typing import Any
 
 import msgspec
 import structlog
@@ -115,7 +114,8 @@ class _Watcher:
         """Send for ever; _DropError says why no longer."""
         feed = self._context.feed
         last = feed.last_seq
-        seq = last if self._since is None else self._since
+        # 0 is what one asks for who has seen nothing and wants all there is.
+        seq = last if self._since is None else self._since or feed.oldest_seq
         await self._send(Hello(last))
         if seq > last:
             await self._gap("these events were never here: the numbering has begun anew")
@@ -165,12 +165,7 @@ async def _next(feed: Feed, seq: int, seconds: float) -> list[FeedEvent]:
     if waiting or seconds <= 0:
         return waiting
     with suppress(TimeoutError):
-        async with asyncio.timeout(seconds), aclosing(_watch(feed, seq)) as watching:
+        async with asyncio.timeout(seconds), aclosing(feed.watch(seq)) as watching:
             async for event in watching:
                 return [event]
     return []
-
-
-def _watch(feed: Feed, seq: int) -> AsyncGenerator[FeedEvent, None]:
-    """`feed.watch` is a generator, which has to be closed by who does not exhaust it."""
-    return cast("AsyncGenerator[FeedEvent, None]", feed.watch(seq))

@@ -21,7 +21,7 @@ class Limits:
     idle_seconds: float = 30.0
     rate: float = 100.0
     burst: int = 200
-    failures: int = 10
+    failures: int = 30
     failure_seconds: float = 10.0
     repeat_seconds: float = 600.0
     repeat_keys: int = 1000

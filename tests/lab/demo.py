@@ -76,7 +76,9 @@ async def play(stage: Stage) -> Handover:
     return _measure(stage, talk, ring, pressed, taker_left, done)
 
 
-def _measure(stage: Stage, talk: Talk, ring: Call, pressed: float, taker_left: float, done: float) -> Handover:
+def _measure(
+    stage: Stage, talk: Talk, ring: Call, pressed: float, taker_left: float, done: float
+) -> Handover:
     caller = stage.wire.received(talk.caller.phone.bind, talk.caller.call_id)
     window = caller.between(pressed, done)
     return Handover(
@@ -85,7 +87,12 @@ def _measure(stage: Stage, talk: Talk, ring: Call, pressed: float, taker_left: f
         pressed=pressed,
         invited=stage.line_invite("12345").at,
         partner_answered=ring.answered_at or taker_left,
-        all_heard=max(_first(stage, talk.caller, PARTNER), _first(stage, talk.taker, PARTNER), _first(stage, ring, CALLER), _first(stage, ring, TAKER)),
+        all_heard=max(
+            _first(stage, talk.caller, PARTNER),
+            _first(stage, talk.taker, PARTNER),
+            _first(stage, ring, CALLER),
+            _first(stage, ring, TAKER),
+        ),
         taker_left=taker_left,
         still_heard=done,
         largest_gap_ms=window.largest_gap_ms,
@@ -109,7 +116,10 @@ def tell(found: Handover) -> None:
     line.add(found.pressed, "key 12345 pressed")
     line.add(found.invited, f"INVITE on the line, {_ms(found.pressed, found.invited)} after the key")
     line.add(found.partner_answered, "partner at 12345 answered")
-    line.add(found.all_heard, f"all three heard each other, {_ms(found.partner_answered, found.all_heard)} after the answer")
+    line.add(
+        found.all_heard,
+        f"all three heard each other, {_ms(found.partner_answered, found.all_heard)} after the answer",
+    )
     line.add(found.taker_left, "taker left")
     line.add(found.still_heard, "caller and partner still hear each other; the partner hangs up")
     print(f"    largest gap in the caller's audio from the key to the end: {found.largest_gap_ms:.1f} ms")
@@ -143,7 +153,9 @@ async def main() -> int:
     wrong = verdict(found)
     for fault in wrong:
         print(f"    WRONG: {fault}", file=sys.stderr)
-    print("    verdict: " + ("FAILED" if wrong else "the caller was handed over by one key, and lost nothing"))
+    print(
+        "    verdict: " + ("FAILED" if wrong else "the caller was handed over by one key, and lost nothing")
+    )
     return 1 if wrong else 0
 
 

@@ -93,7 +93,12 @@ class Stage:
         return await self.phones.add(line, bind=FAR_END[line], tone=tone, on_invite=on_invite)
 
     async def talk(
-        self, citizen: Softphone, taker: Softphone, site: str = "110", number: str = "13800138000", **dial: Any
+        self,
+        citizen: Softphone,
+        taker: Softphone,
+        site: str = "110",
+        number: str = "13800138000",
+        **dial: Any,
     ) -> Talk:
         """The citizen dials the hotline, the taker answers, and both are in conversation."""
         caller = await citizen.dial(f"sip:{site}@{SIP[site]}", number=number, **dial)

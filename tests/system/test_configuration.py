@@ -7,7 +7,9 @@ import re
 from tests.lab.paths import CHECKOUT
 from tests.system.conftest import Lab
 
-DIALPLAN = "".join(path.read_text(encoding="utf-8") for path in sorted((CHECKOUT / "dialplan").glob("*.conf")))
+DIALPLAN = "".join(
+    path.read_text(encoding="utf-8") for path in sorted((CHECKOUT / "dialplan").glob("*.conf"))
+)
 LOOPBACK = re.compile(r"^(7F|0100007F)", re.IGNORECASE)
 
 

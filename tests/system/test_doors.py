@@ -123,7 +123,9 @@ async def _register(socket: aiohttp.ClientWebSocketResponse, user: str, digest: 
         "Content-Length: 0",
     ]
     if digest:
-        lines.append("Authorization: Digest " + ", ".join(f'{name}="{value}"' for name, value in digest.items()))
+        lines.append(
+            "Authorization: Digest " + ", ".join(f'{name}="{value}"' for name, value in digest.items())
+        )
     await socket.send_str("\r\n".join([*lines, "", ""]))
     answer = await socket.receive(timeout=5)
     return answer.data if isinstance(answer.data, str) else bytes(answer.data).decode()

@@ -44,7 +44,13 @@ async def end(talk: Talk, partner: Call | None = None) -> None:
 
 @pytest.mark.parametrize(
     ("status", "reason", "q850"),
-    [(486, "busy", 17), (603, "rejected", 21), (403, "rejected", 21), (404, "unreachable", 1), (503, "unreachable", 34)],
+    [
+        (486, "busy", 17),
+        (603, "rejected", 21),
+        (403, "rejected", 21),
+        (404, "unreachable", 1),
+        (503, "unreachable", 34),
+    ],
 )
 async def test_refusals_have_their_reason_with_sip_code_and_cause(
     stage: Stage, talk: Talk, status: int, reason: str, q850: int

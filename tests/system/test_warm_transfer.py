@@ -6,9 +6,9 @@ import time
 
 import pytest
 
-from tests.lab.stage import CALLER, PARTNER, TAKER, Stage, Talk
 from tests.lab.softphone import Softphone
 from tests.lab.softphone_call import Call
+from tests.lab.stage import CALLER, PARTNER, TAKER, Stage, Talk
 
 
 @pytest.fixture
