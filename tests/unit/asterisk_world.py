@@ -1,6 +1,7 @@
 """A small Asterisk for random tests: who really is where, and the events that it tells of it.
 
-Manager events come in order, but late; the dialplan's question comes over a connection of its own.
+Manager events come in order, but late; the dialplan's question comes over a connection of its own, and may
+overtake the news of how a conversation ended, though not the news that it began: people are not that quick.
 """
 
 from __future__ import annotations
@@ -52,7 +53,16 @@ class Channel:
     role: Role
     party: str
     bridge: str = ""
-    answered: bool = False
+    released: bool = False
+
+
+@dataclass
+class Loss:
+    """Somebody left a conversation, not counting partners whom nobody wanted any more."""
+
+    at: float
+    channel: Channel
+    normal: bool
 
 
 class World:
@@ -65,11 +75,10 @@ class World:
         self.channels: dict[str, Channel] = {}
         self.invites: deque[InvitePartner] = deque()
         self.events: deque[Event] = deque()
-        self.questions: deque[Event] = deque()
+        self.questions: deque[tuple[CallerFreed, list[Event]]] = deque()
         self.due: list[Event] = []
-        self.released: set[str] = set()
-        self.losses: list[tuple[float, Role, bool]] = []
-        self.last_gone = ""
+        self.dismissed: set[str] = set()
+        self.losses: list[Loss] = []
         self._count = 0
 
     def new(self, prefix: str) -> str:
@@ -86,6 +95,12 @@ class World:
     def ringing(self) -> list[Channel]:
         """The seats that the queue calls."""
         return self.some(Role.TAKER, bridged=False)
+
+    def may_ask(self) -> bool:
+        """Whether the next question can be heard: the conversations that it comes after have been told."""
+        if not self.questions:
+            return False
+        return not any(event is begun for begun in self.questions[0][1] for event in self.events)
 
     def tell(self, event: Event) -> None:
         self.events.append(event)
@@ -115,7 +130,6 @@ class World:
 
     def partner_answers(self, channel: Channel) -> None:
         """Its dialplan takes it into the caller's conversation, or to the caller who is alone, or nowhere."""
-        channel.answered = True
         self.tell(LegAnswered(self.now, channel.id))
         if self.place is Place.GONE:
             self.hang_up(channel, NORMAL)
@@ -130,8 +144,8 @@ class World:
         bridge, channel.bridge = channel.bridge, ""
         del self.channels[channel.id]
         if bridge:
-            self.losses.append((self.now, channel.role, hangup.normal))
-            self.last_gone = channel.id
+            if channel.id not in self.dismissed:
+                self.losses.append(Loss(self.now, channel, hangup.normal))
             self.tell(LegLeft(self.now, channel.id, bridge))
         self.tell(LegEnded(self.now, channel.id, hangup))
         self._dissolve(bridge)
@@ -165,7 +179,8 @@ class World:
         if with_caller:
             self.caller_bridge, self.place = "", Place.ASKING
             self.tell(LegLeft(self.now, "c", bridge))
-            self.questions.append(CallerFreed(self.now))
+            begun = [event for event in self.events if isinstance(event, LegJoined) and event.leg_id == "c"]
+            self.questions.append((CallerFreed(self.now), begun))
         for channel in left:
             self.hang_up(channel, NORMAL)
 
@@ -190,7 +205,9 @@ class World:
     def _asked_to_hang_up(self, leg_id: str) -> None:
         channel = self.channels.get(leg_id)
         if channel is not None:
-            self.released.add(leg_id)
+            if channel.role is Role.PARTNER:
+                self.dismissed.add(leg_id)
+            channel.released = True
             self.hang_up(channel, NORMAL)
 
     def _answered(self, place: Next) -> None:

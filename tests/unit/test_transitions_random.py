@@ -252,12 +252,12 @@ class Play:
 
     def check_end(self) -> None:
         """The caller is really there and is about to be hung up."""
-        at, role, normal = self.world.losses[-1]
-        assert normal, "the last party was lost"
-        before = [other for other in self.world.losses[:-1] if other[1] is not role]
-        assert all(at - lost_at >= 1.0 for lost_at, _, _ in before), "both left within a second"
+        last = self.world.losses[-1]
+        assert last.normal, "the last party was lost"
+        assert not last.channel.released, "the taker was let go for a partner who is not there"
+        others = [loss for loss in self.world.losses if loss.channel.role is not last.channel.role]
+        assert all(last.at - other.at >= 1.0 for other in others), "both left within a second"
         assert not self.world.some(Role.PARTNER, bridged=True)
-        assert self.world.last_gone not in self.world.released, "the last party was made to leave"
 
     # -- what can happen next
 
@@ -281,7 +281,7 @@ class Play:
             can.append(self.partner_answers)
         if world.events:
             can += [self.manager_events_come] * 3
-        if world.questions:
+        if world.may_ask():
             can += [self.dialplan_asks] * 3
         if world.due:
             can.append(self.timer_fires)
@@ -335,7 +335,7 @@ class Play:
                 self.hear(event)
 
     def dialplan_asks(self, which: int) -> None:
-        self.hear(self.world.questions.popleft())
+        self.hear(self.world.questions.popleft()[0])
 
     def timer_fires(self, which: int) -> None:
         event = self.world.due.pop(0)
@@ -365,7 +365,7 @@ class Play:
             while self.world.events:
                 self.hear(self.world.events.popleft())
             if self.world.questions:
-                self.hear(self.world.questions.popleft())
+                self.hear(self.world.questions.popleft()[0])
         for event in [event for event in self.world.due if isinstance(event, FreedTimeout)]:
             self.world.due.remove(event)
             self.world.now = max(self.world.now, event.at)
