@@ -75,7 +75,8 @@ class Dispatcher:
     # -- asking ------------------------------------------------------------------------------
 
     def __iter__(self) -> Iterator[Call]:
-        return (desk.call for desk in list(self._desks.values()))
+        """The live calls. One that has ended a moment ago, and is still being put away, is not among them."""
+        return (desk.call for desk in list(self._desks.values()) if not desk.call.ended)
 
     def __len__(self) -> int:
         return len(self._desks)
