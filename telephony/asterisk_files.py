@@ -108,6 +108,8 @@ def _globals(settings: Settings) -> str:
     for line in settings.lines:
         values[f"LINE_{line.line}"] = line_uri(line)
         values[f"LINE_TIMEOUT_{line.line}"] = str(int(line.answer_timeout))
+    for group in settings.groups:
+        values[f"GROUP_{group.group}"] = "&".join(group.lines)
     return _NOTE + "".join(f"{name} = {value}\n" for name, value in values.items())
 
 
@@ -132,7 +134,7 @@ def _pjsip(settings: Settings, passwords: dict[str, str]) -> str:
     ]
     for line in settings.lines:
         sections += _line(line, media)
-    keys = "#".join(f"key-{line.line}" for line in settings.lines)
+    keys = "#".join(f"key-{name}" for name in _keys(settings))
     for seat in settings.seats:
         for name, template in ((seat.seat, "seat"), (seat.seat + WEB, "web-seat")):
             sections += _seat(name, template, seat.seat, keys, passwords[seat.seat], media)
@@ -189,9 +191,15 @@ def _queues(settings: Settings) -> str:
     )
 
 
+def _keys(settings: Settings) -> dict[str, str]:
+    """The keys that a taker's phone has, and their digits."""
+    lines = {line.line: line.dtmf for line in settings.lines}
+    return lines | {group.group: group.dtmf for group in settings.groups}
+
+
 def _features(settings: Settings) -> str:
     return _NOTE + "".join(
-        f"key-{line.line} => {line.dtmf},self,Gosub(key,s,1({line.line}))\n" for line in settings.lines
+        f"key-{name} => {dtmf},self,Gosub(key,s,1({name}))\n" for name, dtmf in _keys(settings).items()
     )
 
 

@@ -11,7 +11,7 @@ import structlog
 
 from telephony.core.call import Call
 from telephony.core.commands import Next, Refused, Reply
-from telephony.core.events import CallerFreed, Event, FreedTimeout
+from telephony.core.events import Event, FreedTimeout
 
 log = structlog.get_logger("call")
 
@@ -22,19 +22,20 @@ T = TypeVar("T")
 
 @dataclass(slots=True)
 class Item:
-    """An event to be worked off, and who waits for its answer."""
+    """An event to be worked off, and who waits for its answer: a presser, or the dialplan for `CallerFreed`."""
 
     event: Event
     reply: asyncio.Future[Reply] | None = None
+    place: asyncio.Future[Next] | None = None
 
 
 @dataclass(slots=True)
 class Desk:
-    """A call, its inbox, the dialplan's open question, and the events that are due later."""
+    """A call, its inbox, who waits to be told where the caller goes, and the events that are due later."""
 
     call: Call
     inbox: asyncio.Queue[Item] = field(default_factory=lambda: asyncio.Queue(INBOX))
-    freed: asyncio.Future[Next] | None = None
+    asking: list[asyncio.Future[Next]] = field(default_factory=list)
     task: asyncio.Task[None] | None = None
     timers: list[asyncio.TimerHandle] = field(default_factory=list)
 
@@ -48,8 +49,15 @@ class Desk:
     def give_up(self, item: Item, why: Refused) -> None:
         """The event is lost: whoever waits for its answer is told so, and a caller goes to a seat."""
         answer(item.reply, why)
-        if isinstance(item.event, CallerFreed | FreedTimeout):
-            answer(self.freed, Next.RESCUE)
+        answer(item.place, Next.RESCUE)
+        if isinstance(item.event, FreedTimeout):
+            self.answer_all(Next.RESCUE)
+
+    def answer_all(self, place: Next) -> None:
+        """Answer every question that has been read. One that is still unread comes after this answer."""
+        for asker in self.asking:
+            answer(asker, place)
+        self.asking.clear()
 
     def later(self, seconds: float, event: Callable[[], Event]) -> None:
         """Put `event()` into the inbox after a while."""

@@ -129,17 +129,13 @@ class Dispatcher:
         return await reply
 
     async def ask_next(self, call_id: str) -> Next:
-        """Where the caller, alone in the dialplan, is to go on. An unknown caller is rescued.
-
-        Who asks again while the answer is awaited gets the same answer.
-        """
+        """Where the caller, alone in the dialplan, is to go on. An unknown caller is rescued."""
         desk = self._desks.get(call_id)
         if desk is None:
             return Next.RESCUE
-        if desk.freed is None or desk.freed.done():
-            desk.freed = asyncio.get_running_loop().create_future()
-        desk.put(Item(CallerFreed(self._clock())))
-        return await asyncio.shield(desk.freed)
+        place: asyncio.Future[Next] = asyncio.get_running_loop().create_future()
+        desk.put(Item(CallerFreed(self._clock()), place=place))
+        return await place
 
     def _release_late(self, call: Call, event: Event) -> None:
         """The call is over, and Asterisk tells of a leg that we had asked for before that."""
@@ -180,6 +176,8 @@ class Dispatcher:
         await self._finish(desk)
 
     async def _handle(self, desk: Desk, item: Item) -> None:
+        if item.place is not None:
+            desk.asking.append(item.place)
         before = desk.call
         decision = decide(before, item.event)
         self._log(before, item.event, decision)
@@ -195,7 +193,7 @@ class Dispatcher:
     async def _perform(self, desk: Desk, command: Command) -> None:
         match command:
             case AnswerFreed():
-                answer(desk.freed, command.next)
+                desk.answer_all(command.next)
             case AwaitFreed():
                 desk.later(command.seconds, lambda: FreedTimeout(self._clock()))
             case AwaitInvite():
@@ -211,9 +209,10 @@ class Dispatcher:
         del self._desks[call.id]
         self._ended.add(call)
         desk.cancel_timers()
-        answer(desk.freed, Next.END)
+        desk.answer_all(Next.END)
         for item in desk.drain():
             answer(item.reply, _CALL_IS_OVER)
+            answer(item.place, Next.END)
             if item.reply is None:
                 self.post(call.id, item.event)
         self.unsaved.discard(call.id)

@@ -16,10 +16,14 @@ from telephony.core.commands import (
     AnswerFreed,
     AwaitFreed,
     AwaitInvite,
+    BringBack,
     Command,
     HangUp,
+    HoldCaller,
     InvitePartner,
+    Mute,
     RescueCaller,
+    SendDigits,
 )
 from telephony.core.events import Event, InviteFailed
 from telephony.errors import LinkDown, Refusal
@@ -36,6 +40,14 @@ class Asterisk(Protocol):
 
     async def rescue(self, channel: str) -> None: ...
 
+    async def hold(self, channel: str) -> None: ...
+
+    async def bring_back(self, channel: str, taker: str, *, alone: bool) -> None: ...
+
+    async def send_digits(self, channel: str, digits: str) -> None: ...
+
+    async def mute(self, channel: str, *, muted: bool) -> None: ...
+
 
 class Executor:
     def __init__(self, asterisk: Asterisk, clock: Callable[[], float] = time.time) -> None:
@@ -48,6 +60,14 @@ class Executor:
             match command:
                 case InvitePartner():
                     await self._asterisk.invite(command)
+                case HoldCaller():
+                    await self._asterisk.hold(command.channel)
+                case BringBack():
+                    await self._asterisk.bring_back(command.channel, command.taker, alone=command.alone)
+                case SendDigits():
+                    await self._asterisk.send_digits(command.channel, command.digits)
+                case Mute():
+                    await self._asterisk.mute(command.channel, muted=command.muted)
                 case HangUp():
                     await self._asterisk.hang_up(command.leg_id, command.channel)
                 case RescueCaller():

@@ -21,7 +21,7 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
 _NUMBER = re.compile(r"[0-9+*#]{1,32}")
 _DTMF = re.compile(r"\*[0-9]{1,3}")
 _HOST = re.compile(r"[A-Za-z0-9.-]{1,253}")
-_RESERVED_KEYS = frozenset({"cancel", "leave", "hold", "resume", "merge", "return"})
+_RESERVED_KEYS = frozenset({"cancel", "leave", "hold", "resume", "merge", "return"})  # keys that are no line
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +142,7 @@ class LineSettings:
     number: str
     key: str
     dtmf: str
-    modes: list[Mode] = field(default_factory=lambda: [Mode.WARM, Mode.COLD])
+    modes: list[Mode] = field(default_factory=lambda: list(Mode))
     capacity: int = 30
     answer_timeout: float = 25.0
     trusted: bool = True
@@ -164,6 +164,26 @@ class LineSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class GroupSettings:
+    """One key for several lines at once (gas leak: fire brigade and gas company)."""
+
+    group: str
+    label: str
+    lines: list[str]
+    key: str
+    dtmf: str
+
+    def __post_init__(self) -> None:
+        _must(_NAME, "groups.group", self.group)
+        if self.group in _RESERVED_KEYS:
+            raise ValueError(f"groups.group: {self.group!r} is the name of a key")
+        _must(_DTMF, "groups.dtmf", self.dtmf)
+        if not self.lines:
+            raise ValueError("groups.lines must name at least one line")
+        _unique("groups.lines", self.lines)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """One hotline."""
 
@@ -178,13 +198,19 @@ class Settings:
     recording: RecordingSettings = field(default_factory=RecordingSettings)
     seats: list[SeatSettings]
     lines: list[LineSettings]
+    groups: list[GroupSettings] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         _must(_NAME, "hotline", self.hotline)
         _must(_NAME, "node", self.node)
         _unique("seats.seat", [seat.seat for seat in self.seats])
         _unique("lines.line", [line.line for line in self.lines])
-        _unique("lines.dtmf", [line.dtmf for line in self.lines])
+        _unique("dtmf", [line.dtmf for line in self.lines] + [group.dtmf for group in self.groups])
+        _unique("lines and groups", [line.line for line in self.lines] + [g.group for g in self.groups])
+        for group in self.groups:
+            unknown = set(group.lines) - {line.line for line in self.lines}
+            if unknown:
+                raise ValueError(f"groups.lines: there is no line {min(unknown)!r}")
         if not self.seats:
             raise ValueError("seats: at least one seat is needed")
         for seat in self.seats:
@@ -195,6 +221,9 @@ class Settings:
 
     def line(self, name: str) -> LineSettings | None:
         return next((line for line in self.lines if line.line == name), None)
+
+    def group(self, name: str) -> GroupSettings | None:
+        return next((group for group in self.groups if group.group == name), None)
 
     def seat(self, name: str) -> SeatSettings | None:
         return next((seat for seat in self.seats if seat.seat == name), None)

@@ -12,7 +12,20 @@ from typing import TYPE_CHECKING, Protocol
 
 from telephony.core.call import Call, Leg, Mode, Role, Transfer
 from telephony.core.commands import Accepted
-from telephony.core.events import CancelPressed, LeavePressed, LinePressed, LineView
+from telephony.core.events import (
+    CancelPressed,
+    DropPressed,
+    Event,
+    GiveBackPressed,
+    GroupPressed,
+    HoldPressed,
+    LeavePressed,
+    LinePressed,
+    LineView,
+    MutePressed,
+    ResumePressed,
+    ReturnPressed,
+)
 from telephony.errors import LinkDown, NotFound, Refusal
 
 if TYPE_CHECKING:
@@ -107,10 +120,12 @@ class Switchboard:
     # -- keys --------------------------------------------------------------------------------
 
     async def press(self, seat: str, key: str, *, mode: Mode = Mode.WARM, note: str = "") -> Pressed:
-        """Press `key` at `seat`, on the call that it has: a line's name, `cancel` or `leave`.
+        """Press `key` at `seat`, on the call that it has.
 
-        Pressing a line's key again is the same transfer. NotFound: no such seat. Refusal: `unknown_key`,
-        `no_call`, `line_closed`, `line_full`, `unknown_mode`, `nothing_to_cancel`, `nobody_to_leave_with`.
+        `key`: a line's or a group's name, `cancel`, `leave`, `hold`, `resume`, `merge` (into the talk with the
+        partner; the same as `resume`) or `return` (the caller back to the hotline that it came from).
+        Pressing a line's key again is the same transfer. NotFound: no such seat. Refusal: why
+        not, by a code such as `no_call` or `line_closed`.
         LinkDown: Asterisk cannot be asked now.
         """
         if self._settings.seat(seat) is None:
@@ -138,20 +153,55 @@ class Switchboard:
         self.get_transfer(call_id, transfer_id)
         return await self._ask(call_id, CancelPressed(self._clock(), transfer_id))
 
-    def _key_event(
-        self, seat: str, key: str, mode: Mode, note: str
-    ) -> LinePressed | CancelPressed | LeavePressed:
-        now = self._clock()
-        if key == "cancel":
-            return CancelPressed(now)
-        if key == "leave":
-            return LeavePressed(now, seat)
-        line = self._settings.line(key)
-        if line is None:
-            raise Refusal("unknown_key", f"no key is called {key}")
-        return LinePressed(now, seat, self._line_view(line), self._new_transfer_id(), mode, note)
+    async def drop(self, call_id: str, leg_id: str) -> Pressed:
+        """Take a party out of the call. Refusal: `never_the_caller`, `last_with_caller`. NotFound: no such party."""
+        self._leg(call_id, leg_id)
+        return await self._ask(call_id, DropPressed(self._clock(), leg_id))
 
-    async def _ask(self, call_id: str, event: LinePressed | CancelPressed | LeavePressed) -> Pressed:
+    async def mute(self, call_id: str, leg_id: str, *, muted: bool) -> Leg:
+        """Whether the others hear the party; the party as it is then. NotFound: no such party."""
+        self._leg(call_id, leg_id)
+        await self._ask(call_id, MutePressed(self._clock(), leg_id, muted))
+        return self._leg(call_id, leg_id)
+
+    async def partner_returns(self, leg_id: str) -> Pressed:
+        """The partner's key, on its leg: the caller back to a seat."""
+        call = next((call for call in self._dispatcher if call.leg(leg_id) is not None), None)
+        if call is None:
+            raise NotFound("unknown_leg", "no call has such a party")
+        return await self._ask(call.id, ReturnPressed(self._clock(), leg_id))
+
+    def _leg(self, call_id: str, leg_id: str) -> Leg:
+        leg = self.call(call_id).leg(leg_id)
+        if leg is None or not leg.alive:
+            raise NotFound("unknown_leg", "the call has no such party")
+        return leg
+
+    def _key_event(self, seat: str, key: str, mode: Mode, note: str) -> Event:
+        now = self._clock()
+        match key:
+            case "cancel":
+                return CancelPressed(now)
+            case "leave":
+                return LeavePressed(now, seat)
+            case "hold":
+                return HoldPressed(now, seat)
+            case "resume" | "merge":
+                return ResumePressed(now, seat)
+            case "return":
+                return GiveBackPressed(now, seat)
+        group = self._settings.group(key)
+        if group is not None:
+            return GroupPressed(now, tuple(self._press(now, seat, name, mode, note) for name in group.lines))
+        if self._settings.line(key) is None:
+            raise Refusal("unknown_key", f"no key is called {key}")
+        return self._press(now, seat, key, mode, note)
+
+    def _press(self, now: float, seat: str, name: str, mode: Mode, note: str) -> LinePressed:
+        view = self._line_view(self._line_settings(name))
+        return LinePressed(now, seat, view, self._new_transfer_id(), mode, note)
+
+    async def _ask(self, call_id: str, event: Event) -> Pressed:
         if not self.ready:
             raise LinkDown("the link to Asterisk is down")
         reply = await self._dispatcher.ask(call_id, event)

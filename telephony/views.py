@@ -25,6 +25,7 @@ class LegView:
     role: Role
     party: str
     state: LegState
+    muted: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +65,7 @@ class CallView:
 
 
 def leg_view(leg: Leg) -> LegView:
-    return LegView(leg.id, leg.role, leg.party, leg.state)
+    return LegView(leg.id, leg.role, leg.party, leg.state, leg.muted)
 
 
 def transfer_view(call_id: str, t: Transfer) -> TransferView:

@@ -1,4 +1,4 @@
-"""The three questions that the dialplan asks: a call has come, a key was pressed, a conversation has ended.
+"""The questions that the dialplan asks: a call has come, a key was pressed, a conversation has ended.
 
 Each may go unanswered: the dialplan then does what is safe by itself.
 """
@@ -14,7 +14,7 @@ from telephony.agi.server import Handler
 from telephony.agi.session import AgiSession
 from telephony.core.call import Call, Caller, Leg, LegState, Role
 from telephony.dispatcher import Dispatcher
-from telephony.errors import LinkDown, Refusal
+from telephony.errors import LinkDown, NotFound, Refusal
 from telephony.switchboard import Switchboard
 
 log = structlog.get_logger("agi")
@@ -43,6 +43,7 @@ class Scripts:
             "arrival": self.arrival,
             "key": self.key,
             "after": self.after,
+            "return": self.give_back,
         }
         return scripts
 
@@ -89,6 +90,18 @@ class Scripts:
             return
         except Refusal as refusal:
             log.info("key_refused", seat=seat, key=key, code=refusal.code)
+        await session.set_variable("TEL_TAKEN", "yes")
+
+    async def give_back(self, session: AgiSession) -> None:
+        """The partner's phone sent the digits that send the caller back to a seat."""
+        if len(session.request.arguments) != 1:
+            return
+        try:
+            await self._switchboard.partner_returns(session.request.arguments[0])
+        except (LinkDown, NotFound):
+            return  # The dialplan does it by itself.
+        except Refusal as refusal:
+            log.info("return_refused", code=refusal.code)
         await session.set_variable("TEL_TAKEN", "yes")
 
     async def after(self, session: AgiSession) -> None:

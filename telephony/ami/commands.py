@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 
 from telephony.ami.link import AmiLink
@@ -9,6 +10,9 @@ from telephony.asterisk_files import line_uri
 from telephony.core.commands import InvitePartner
 from telephony.errors import Refusal
 from telephony.settings import LineSettings, Settings
+
+DIGIT_LENGTH = 0.1  # s
+DIGIT_PAUSE = 0.2  # s from the beginning of one digit to that of the next
 
 
 class AmiAsterisk:
@@ -54,6 +58,8 @@ class AmiAsterisk:
             "TEL_CALL": command.call_id,
             "TEL_PARTY": line.line,
             "TEL_ANCHOR": command.anchor,
+            "TEL_MODE": "consult" if command.consult else "",
+            "DYNAMIC_FEATURES": "return",
             "CONNECTEDLINE(num,i)": command.caller.number,
             "CONNECTEDLINE(pres,i)": "prohib" if command.caller.withheld else "allowed",
             "GROUP(partner)": f"{command.call_id}-{line.line}",
@@ -71,6 +77,34 @@ class AmiAsterisk:
     async def hang_up(self, leg_id: str, channel: str) -> None:
         """End the leg's channel, as a person would (Q.850 cause 16). By its name, or by its Uniqueid."""
         await self._link.send("Hangup", {"Channel": channel or leg_id, "Cause": "16"})
+
+    async def hold(self, channel: str) -> None:
+        """Send the caller's channel to the music. The mark comes first: by it the taker's leg knows that it stays."""
+        await self._link.send("Setvar", {"Channel": channel, "Variable": "SHARED(TEL_HELD)", "Value": "hold"})
+        await self._link.send(
+            "Redirect", {"Channel": channel, "Context": "hold", "Exten": "s", "Priority": "1"}
+        )
+
+    async def bring_back(self, channel: str, taker: str, *, alone: bool) -> None:
+        """Send the caller's channel, on hold, into the conversation of the taker; or the taker's to the caller."""
+        moved, context = (taker, "seat-after") if alone else (channel, "hold")
+        await self._link.send(
+            "Redirect", {"Channel": moved, "Context": context, "Exten": "back", "Priority": "1"}
+        )
+
+    async def send_digits(self, channel: str, digits: str) -> None:
+        """DTMF to the channel's far end, one digit after the other."""
+        for number, digit in enumerate(digits):
+            if number:
+                await asyncio.sleep(DIGIT_PAUSE)
+            await self._link.send(
+                "PlayDTMF", {"Channel": channel, "Digit": digit, "Duration": str(int(DIGIT_LENGTH * 1000))}
+            )
+
+    async def mute(self, channel: str, *, muted: bool) -> None:
+        """Whether the others hear what the channel says."""
+        state = "on" if muted else "off"
+        await self._link.send("MuteAudio", {"Channel": channel, "Direction": "in", "State": state})
 
     async def rescue(self, channel: str) -> None:
         """Send the caller's channel to the head of the queue, the same seat first."""

@@ -21,7 +21,7 @@ def caller_freed(call: Call, event: CallerFreed) -> Decision:
     """The dialplan's question: answered at once if enough is known, and within FREED_GRACE at the latest."""
     if call.caller_leg is None:
         return Decision(call, "caller_already_gone", (AnswerFreed(Next.END),))
-    call = replace(call, freed_at=call.freed_at or event.at)
+    call = replace(call, freed_at=call.freed_at or event.at, held=False)
     decision = settle(Decision(call, "caller_freed"), event.at)
     if decision.call.freed_at is None:
         return decision
@@ -44,7 +44,7 @@ def settle(decision: Decision, at: float) -> Decision:
         place = _place_of(call, caller)
         return decision if place is None else _answer(decision, place)
     if _waits_for_nobody(call, caller):
-        rescued = replace(call, rescues=call.rescues + 1, told=Next.RESCUE)
+        rescued = replace(call, rescues=call.rescues + 1, told=Next.RESCUE, held=False)
         commands = (*decision.commands, RescueCaller(caller.channel))
         return replace(decision, call=rescued, outcome=f"{decision.outcome}_rescued", commands=commands)
     return decision
@@ -137,7 +137,9 @@ def _gone_at(call: Call, transfer: Transfer) -> float:
 
 
 def _waits_for_nobody(call: Call, caller: Leg) -> bool:
-    """The caller was sent to the music for a partner, and no partner is coming any more."""
+    """The caller was sent to the music for a partner, or by a taker, and nobody is coming back any more."""
+    if call.held and caller.state is LegState.WAITING:
+        return not call.takers and not any(transfer.live for transfer in call.transfers)
     if call.told is not Next.WAIT or caller.state is not LegState.WAITING or call.pending:
         return False
     return not any(_counts(call, leg) for leg in call.talking(Role.PARTNER))

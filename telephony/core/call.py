@@ -29,10 +29,15 @@ class LegState(StrEnum):
 
 
 class Mode(StrEnum):
-    """`warm`: the taker stays until leaving. `cold`: released once the partner has joined."""
+    """How a partner comes in.
+
+    `warm`: the taker stays until leaving. `cold`: the taker is released once the partner has joined.
+    `consult`: taker and partner talk alone first, while the caller hears music.
+    """
 
     WARM = "warm"
     COLD = "cold"
+    CONSULT = "consult"
 
 
 class TransferState(StrEnum):
@@ -76,7 +81,9 @@ class Situation(StrEnum):
 
     QUEUED = "queued"
     TALKING = "talking"
+    HELD = "held"
     INVITING = "inviting"
+    CONSULT = "consult"
     THREE_WAY = "three_way"
     WAITING = "waiting"
     HANDED_OVER = "handed_over"
@@ -112,10 +119,10 @@ class Hangup:
 
 @dataclass(frozen=True, slots=True)
 class Leg:
-    """One party's channel. `id` is the channel's Uniqueid; `party` a seat's or a line's name.
+    """One party's channel. `id` is the channel's unique id; `party` a seat's or a line's name.
 
     `joined_at`: when it first was in a conversation; `left_at`: when it was last out of one.
-    `released`: we had it hung up, so that the caller goes on with a partner.
+    `released`: we had it hung up, so that the caller goes on with a partner. `muted`: the others do not hear it.
     """
 
     id: str
@@ -129,6 +136,7 @@ class Leg:
     joined_at: float | None = None
     left_at: float | None = None
     released: bool = False
+    muted: bool = False
 
     @property
     def talking(self) -> bool:
@@ -172,11 +180,11 @@ class Transfer:
 class Call:
     """One citizen's contact, from arrival to the last leg's end.
 
-    `id` is the Uniqueid of the caller's channel, which Asterisk makes unique across nodes by its
+    `id` is the unique id of the caller's channel, which Asterisk makes unique across nodes by its
     system name. `via` is `carrier` or the line that the call came in over. `seat` is the seat that
     has, or last had, the caller. `freed_at` is set while the caller's channel asks in the dialplan
     what comes next and the answer still waits for news of the other legs; `told` is the last answer,
-    until the caller's next conversation.
+    until the caller's next conversation. `held`: the caller hears music while the taker keeps the call.
     """
 
     id: str
@@ -192,6 +200,7 @@ class Call:
     freed_at: float | None = None
     rescues: int = 0
     told: Next | None = None
+    held: bool = False
 
     def leg(self, leg_id: str) -> Leg | None:
         return next((leg for leg in self.legs if leg.id == leg_id), None)
@@ -210,8 +219,19 @@ class Call:
         return next(iter(self.alive(Role.CALLER)), None)
 
     @property
+    def takers(self) -> tuple[Leg, ...]:
+        """Those who have the caller: in conversation, or keeping the caller on hold."""
+        return tuple(leg for leg in self.alive(Role.TAKER) if leg.talking or (self.held and leg.joined_at))
+
+    @property
     def pending(self) -> tuple[Transfer, ...]:
         return tuple(t for t in self.transfers if t.pending)
+
+    def returned_from(self, line: str) -> bool:
+        """Whether the line's partner has taken the caller over once, and sent the caller back."""
+        return any(
+            t.line == line and t.reason is EndReason.RETURNED and t.handed_over_at for t in self.transfers
+        )
 
     @property
     def ended(self) -> bool:
@@ -225,6 +245,8 @@ class Call:
         taker, partner = bool(self.talking(Role.TAKER)), bool(self.talking(Role.PARTNER))
         if self.caller_leg is None:
             return Situation.STAFF if any(leg.alive for leg in self.legs) else Situation.ENDED
+        if self.held and self.takers:
+            return Situation.CONSULT if taker and partner else Situation.HELD
         if taker:
             if partner:
                 return Situation.THREE_WAY

@@ -10,7 +10,10 @@ from telephony.core.call import Next as Next
 
 @dataclass(frozen=True, slots=True)
 class InvitePartner:
-    """Call the line's partner; on answer it joins the conversation of the channel `anchor`."""
+    """Call the line's partner; on answer it joins the conversation of the channel `anchor`.
+
+    `consult`: it joins the taker alone, and the caller hears music.
+    """
 
     call_id: str
     transfer_id: str
@@ -19,6 +22,37 @@ class InvitePartner:
     caller: Caller
     case_id: str
     answer_timeout: float
+    consult: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class HoldCaller:
+    """Take the caller out of the conversation, to music; the taker's leg stays."""
+
+    channel: str
+
+
+@dataclass(frozen=True, slots=True)
+class BringBack:
+    """Bring the caller who is on hold back: into the talk that the taker is in, or (`alone`) to the taker."""
+
+    channel: str
+    taker: str
+    alone: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SendDigits:
+    """Send DTMF to the far end of a channel."""
+
+    channel: str
+    digits: str
+
+
+@dataclass(frozen=True, slots=True)
+class Mute:
+    channel: str
+    muted: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +90,18 @@ class AwaitInvite:
     seconds: float
 
 
-Command = InvitePartner | HangUp | RescueCaller | AnswerFreed | AwaitFreed | AwaitInvite
+Command = (
+    InvitePartner
+    | HoldCaller
+    | BringBack
+    | Mute
+    | SendDigits
+    | HangUp
+    | RescueCaller
+    | AnswerFreed
+    | AwaitFreed
+    | AwaitInvite
+)
 
 
 @dataclass(frozen=True, slots=True)

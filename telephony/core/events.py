@@ -125,6 +125,63 @@ class LeavePressed:
     seat: str
 
 
+@dataclass(frozen=True, slots=True)
+class GroupPressed:
+    """One key for several lines: each of `presses` is a transfer of its own in the same call."""
+
+    at: float
+    presses: tuple[LinePressed, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class HoldPressed:
+    """The taker at `seat` wants the caller to hear music for a while."""
+
+    at: float
+    seat: str
+
+
+@dataclass(frozen=True, slots=True)
+class ResumePressed:
+    """The taker at `seat` wants the caller back: out of the hold, or into the talk with the partner (merge)."""
+
+    at: float
+    seat: str
+
+
+@dataclass(frozen=True, slots=True)
+class MutePressed:
+    """Whether the others are to hear the leg."""
+
+    at: float
+    leg_id: str
+    muted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class DropPressed:
+    """Take one party out of the call. Never the caller."""
+
+    at: float
+    leg_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReturnPressed:
+    """The partner's key: the caller goes back to a seat."""
+
+    at: float
+    leg_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class GiveBackPressed:
+    """The taker at `seat` of this hotline, partner of the one that the call came from, gives the caller back."""
+
+    at: float
+    seat: str
+
+
 Event = (
     LegStarted
     | LegRinging
@@ -139,4 +196,11 @@ Event = (
     | LinePressed
     | CancelPressed
     | LeavePressed
+    | GroupPressed
+    | HoldPressed
+    | ResumePressed
+    | MutePressed
+    | DropPressed
+    | ReturnPressed
+    | GiveBackPressed
 )

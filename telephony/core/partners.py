@@ -40,6 +40,14 @@ def ringing(call: Call, transfer_id: str, at: float) -> Call:
     return call.with_transfer(replace(transfer, state=TransferState.RINGING, ringing_at=at))
 
 
+def answered(call: Call, transfer_id: str) -> Call:
+    """The dialplan sends the caller to the music when a partner answers with whom the taker talks alone first."""
+    transfer, caller = call.transfer(transfer_id), call.caller_leg
+    if transfer is None or not transfer.pending or transfer.mode is not Mode.CONSULT or caller is None:
+        return call
+    return replace(call, held=True) if call.talking(Role.TAKER) else call
+
+
 def joined(call: Call, leg: Leg, at: float) -> Decision:
     """The partner is in. Cold: whoever took the call is released now, and not before."""
     transfer = call.transfer(leg.id)
@@ -86,6 +94,8 @@ def _why_left(call: Call, transfer: Transfer, event: LegEnded) -> EndReason:
         return EndReason.COMPLETED  # The caller hung up; Asterisk has only told the partner's end first.
     if not event.hangup.normal:
         return EndReason.LINK_LOST
+    if call.held:
+        return EndReason.PARTNER_LEFT
     if call.talking(Role.TAKER):
         return EndReason.RETURNED
     if transfer.handed_over_at is None or left_at - transfer.handed_over_at < BOTH_LEFT:

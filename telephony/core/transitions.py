@@ -16,8 +16,12 @@ from telephony.core.commands import AnswerFreed, Command, Decision, HangUp
 from telephony.core.events import (
     CallerFreed,
     CancelPressed,
+    DropPressed,
     Event,
     FreedTimeout,
+    GiveBackPressed,
+    GroupPressed,
+    HoldPressed,
     InviteFailed,
     InviteTimeout,
     LeavePressed,
@@ -28,6 +32,9 @@ from telephony.core.events import (
     LegRinging,
     LegStarted,
     LinePressed,
+    MutePressed,
+    ResumePressed,
+    ReturnPressed,
 )
 
 _BEFORE = {
@@ -65,6 +72,20 @@ def decide(call: Call, event: Event) -> Decision:
             return keys.cancel_pressed(call, event)
         case LeavePressed():
             return keys.leave_pressed(call, event)
+        case GroupPressed():
+            return keys.group_pressed(call, event)
+        case HoldPressed():
+            return keys.hold_pressed(call, event)
+        case ResumePressed():
+            return keys.resume_pressed(call, event)
+        case MutePressed():
+            return keys.mute_pressed(call, event)
+        case DropPressed():
+            return keys.drop_pressed(call, event)
+        case ReturnPressed():
+            return keys.return_pressed(call, event)
+        case GiveBackPressed():
+            return keys.give_back_pressed(call, event)
         case _:
             assert_never(event)
 
@@ -86,6 +107,8 @@ def _leg_moved(call: Call, leg_id: str, state: LegState, at: float) -> Decision:
     call = call.with_leg(replace(leg, state=state, since=at))
     if leg.role is Role.PARTNER and state is LegState.RINGING:
         call = partners.ringing(call, leg.id, at)
+    if leg.role is Role.PARTNER and state is LegState.WAITING:
+        call = partners.answered(call, leg.id)
     return Decision(call, f"{leg.role}_{state}")
 
 
@@ -110,7 +133,7 @@ def _leg_joined(call: Call, event: LegJoined) -> Decision:
 def _caller_joined(call: Call, at: float) -> Decision:
     """Whoever took the caller out of the dialplan has ended its question too; to answer it is safe."""
     answer: tuple[Command, ...] = (AnswerFreed(Next.RESCUE),) if call.freed_at is not None else ()
-    call = replace(call, freed_at=None, told=None)
+    call = replace(call, freed_at=None, told=None, held=False)
     return Decision(partners.note_handovers(call, at), "caller_joined", answer)
 
 

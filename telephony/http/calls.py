@@ -9,7 +9,7 @@ from telephony.http.access import may_see_call, may_see_transfer
 from telephony.http.answers import Answer, Calls, json_answer
 from telephony.http.bodies import NewTransfer, mode_of
 from telephony.http.context import Ask
-from telephony.views import CallView, TransferView, call_view, transfer_view
+from telephony.views import CallView, TransferView, call_view, leg_view, transfer_view
 
 
 async def list_calls(ask: Ask) -> Answer:
@@ -38,6 +38,25 @@ async def cancel_transfer(ask: Ask) -> Answer:
     call, transfer = _own_call(ask), _own_transfer(ask)
     await ask.context.switchboard.cancel(call.id, transfer.id)
     return json_answer(_own_transfer(ask), 202)
+
+
+async def drop_leg(ask: Ask) -> Answer:
+    call = _own_call(ask)
+    await ask.context.switchboard.drop(call.id, ask.path["leg"])
+    return json_answer(call_view(ask.context.switchboard.call(call.id)), 202)
+
+
+async def mute_leg(ask: Ask) -> Answer:
+    return await _mute(ask, muted=True)
+
+
+async def unmute_leg(ask: Ask) -> Answer:
+    return await _mute(ask, muted=False)
+
+
+async def _mute(ask: Ask, *, muted: bool) -> Answer:
+    leg = await ask.context.switchboard.mute(_own_call(ask).id, ask.path["leg"], muted=muted)
+    return json_answer(leg_view(leg), 202)
 
 
 def place_of(transfer: TransferView) -> str:

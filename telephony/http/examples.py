@@ -51,8 +51,8 @@ _CALL_VIEW = CallView(
     answered_at=1767225603.2,
     ended_at=None,
     legs=[
-        LegView(_CALL, Role.CALLER, "", LegState.TALKING),
-        LegView("110-1767225600.2", Role.TAKER, "1001", LegState.TALKING),
+        LegView(_CALL, Role.CALLER, "", LegState.TALKING, muted=False),
+        LegView("110-1767225600.2", Role.TAKER, "1001", LegState.TALKING, muted=False),
     ],
     transfers=[_INVITING],
 )

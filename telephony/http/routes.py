@@ -8,10 +8,10 @@ from telephony.http.bodies import KeyPress, LineChange, NewTransfer
 from telephony.http.messages import EventMessage, Gap, Hello, Pulse
 from telephony.http.route import ADMINS, SEATS, Query, Route
 from telephony.switchboard import LineStatus
-from telephony.views import CallView, TransferView
+from telephony.views import CallView, LegView, TransferView
 
 _LINK = ("link_down",)
-_PRESS = ("no_call", "line_closed", "line_full", "too_many_transfers")
+_PRESS = ("no_call", "line_closed", "line_full", "too_many_transfers", "returned_once")
 
 ROUTES: tuple[Route, ...] = (
     Route(
@@ -20,8 +20,11 @@ ROUTES: tuple[Route, ...] = (
         handler=seats.press_key,
         tag="Keys",
         summary="Press a key at a seat",
-        about="`key` is a line's name (its partner is called into the seat's call), `cancel` (stop calling "
-        "all partners who have not answered) or `leave` (the taker leaves the caller to the partner). "
+        about="`key` is a line's name (its partner is called into the seat's call), a group's name (all its lines "
+        "at once), `cancel` (stop calling all partners who have not answered, or end the consultation), `leave` "
+        "(the taker leaves the caller to the partner), `hold` (the caller hears music), `resume` or `merge` (the "
+        "caller comes back, to the taker and to whom the taker talks with) or `return` (the caller goes back to "
+        "the hotline that the call came from). With mode `consult` taker and partner talk alone first. "
         "Pressing a line's key again is the same transfer. The answer is the transfer; where a key concerns "
         "several, as `cancel` and `leave` may, it is the first, and all of them are in `transfers`. What "
         "becomes of it is told by the events, or by reading the transfer again. A seat presses its own keys "
@@ -32,7 +35,7 @@ ROUTES: tuple[Route, ...] = (
         answers=(PressedTransfer, PressedCall),
         refusals={
             404: ("unknown_seat",),
-            409: (*_PRESS, "nothing_to_cancel", "nobody_to_leave_with"),
+            409: (*_PRESS, "nothing_to_cancel", "nobody_to_leave_with", "not_held", "not_over_a_line"),
             422: ("unknown_key", "unknown_mode"),
             429: ("overloaded",),
             503: _LINK,
@@ -100,6 +103,45 @@ ROUTES: tuple[Route, ...] = (
             429: ("overloaded",),
             503: _LINK,
         },
+    ),
+    Route(
+        method="DELETE",
+        path="/v1/calls/{call}/legs/{leg}",
+        handler=calls.drop_leg,
+        tag="Calls",
+        summary="Take a party out of the call",
+        about="A partner, or a taker who leaves a partner with the caller. Never the caller.",
+        roles=SEATS,
+        status=202,
+        answers=(CallView,),
+        refusals={
+            404: ("unknown_call", "unknown_leg"),
+            409: ("never_the_caller", "last_with_caller", "no_call"),
+            429: ("overloaded",),
+            503: _LINK,
+        },
+    ),
+    Route(
+        method="POST",
+        path="/v1/calls/{call}/legs/{leg}/mute",
+        handler=calls.mute_leg,
+        tag="Calls",
+        summary="Mute a party: the others do not hear it",
+        roles=SEATS,
+        status=202,
+        answers=(LegView,),
+        refusals={404: ("unknown_call", "unknown_leg"), 429: ("overloaded",), 503: _LINK},
+    ),
+    Route(
+        method="POST",
+        path="/v1/calls/{call}/legs/{leg}/unmute",
+        handler=calls.unmute_leg,
+        tag="Calls",
+        summary="Let a muted party be heard again",
+        roles=SEATS,
+        status=202,
+        answers=(LegView,),
+        refusals={404: ("unknown_call", "unknown_leg"), 429: ("overloaded",), 503: _LINK},
     ),
     Route(
         method="GET",

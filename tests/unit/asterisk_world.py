@@ -58,7 +58,7 @@ class Channel:
 
 @dataclass
 class Loss:
-    """Somebody left a conversation, not counting partners whom nobody wanted any more."""
+    """Somebody left a conversation."""
 
     at: float
     channel: Channel
@@ -76,8 +76,9 @@ class World:
         self.invites: deque[InvitePartner] = deque()
         self.events: deque[Event] = deque()
         self.questions: deque[tuple[CallerFreed, list[Event]]] = deque()
+        self.asked = self.heard = 0
         self.due: list[Event] = []
-        self.dismissed: set[str] = set()
+        self.released: set[str] = set()
         self.losses: list[Loss] = []
         self._count = 0
 
@@ -101,6 +102,19 @@ class World:
         if not self.questions:
             return False
         return not any(event is begun for begun in self.questions[0][1] for event in self.events)
+
+    def question(self) -> CallerFreed:
+        """The next question is heard. Only an answer after that is an answer to it."""
+        self.heard += 1
+        return self.questions.popleft()[0]
+
+    def wanted(self) -> list[Loss]:
+        """Who has left, not counting partners whom nobody wanted any more."""
+        return [
+            loss
+            for loss in self.losses
+            if loss.channel.role is Role.TAKER or loss.channel.id not in self.released
+        ]
 
     def tell(self, event: Event) -> None:
         self.events.append(event)
@@ -144,8 +158,7 @@ class World:
         bridge, channel.bridge = channel.bridge, ""
         del self.channels[channel.id]
         if bridge:
-            if channel.id not in self.dismissed:
-                self.losses.append(Loss(self.now, channel, hangup.normal))
+            self.losses.append(Loss(self.now, channel, hangup.normal))
             self.tell(LegLeft(self.now, channel.id, bridge))
         self.tell(LegEnded(self.now, channel.id, hangup))
         self._dissolve(bridge)
@@ -181,6 +194,7 @@ class World:
             self.tell(LegLeft(self.now, "c", bridge))
             begun = [event for event in self.events if isinstance(event, LegJoined) and event.leg_id == "c"]
             self.questions.append((CallerFreed(self.now), begun))
+            self.asked += 1
         for channel in left:
             self.hang_up(channel, NORMAL)
 
@@ -203,15 +217,14 @@ class World:
                 self.due.append(InviteTimeout(self.now + command.seconds, command.transfer_id))
 
     def _asked_to_hang_up(self, leg_id: str) -> None:
+        self.released.add(leg_id)
         channel = self.channels.get(leg_id)
         if channel is not None:
-            if channel.role is Role.PARTNER:
-                self.dismissed.add(leg_id)
             channel.released = True
             self.hang_up(channel, NORMAL)
 
     def _answered(self, place: Next) -> None:
-        if self.place is not Place.ASKING:
+        if not self.waits_for_answer():
             return
         match place:
             case Next.END:
@@ -220,6 +233,9 @@ class World:
                 self.place = Place.MUSIC
             case Next.RESCUE:
                 self.place = Place.QUEUE
+
+    def waits_for_answer(self) -> bool:
+        return self.place is Place.ASKING and self.heard == self.asked
 
     def refuse(self, invite: InvitePartner) -> None:
         self.tell(InviteFailed(self.now, invite.transfer_id, "refused"))

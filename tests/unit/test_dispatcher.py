@@ -314,6 +314,25 @@ class TestTheDialplansQuestion:
         await office.tell(LegEnded(office.now, "k", NORMAL), LegLeft(office.now, "c", "b"))
         assert await second is Next.END
 
+    async def test_a_question_is_not_answered_with_the_answer_to_an_earlier_one(self, office: Office) -> None:
+        """The first asker was taken out of its question by a partner, and asks anew when that one is gone."""
+        await office.taken()
+        await office.press()
+        office.store.gate.clear()
+        first = asyncio.create_task(office.dispatcher.ask_next("c"))
+        await asyncio.sleep(0)
+        for event in (
+            LegLeft(office.now, "c", "b"),
+            LegEnded(office.now, "k", NORMAL),
+            LegStarted(office.now, "t1", "PJSIP/t1", Role.PARTNER, "12345"),
+            LegEnded(office.now, "t1", Hangup(17, 486)),
+        ):
+            office.dispatcher.post("c", event)
+        second = asyncio.create_task(office.dispatcher.ask_next("c"))
+        await asyncio.sleep(0)
+        office.store.gate.set()
+        assert await asyncio.gather(first, second) == [Next.WAIT, Next.RESCUE]
+
     async def test_an_unknown_caller_is_rescued(self, office: Office) -> None:
         assert await office.dispatcher.ask_next("c") is Next.RESCUE
 
