@@ -74,7 +74,9 @@ async def test_taker_who_hangs_up_in_a_consultation_hands_the_caller_over(stage:
     assert (await stage.api["110"].transfer_in(talk.id, transfer, "ended"))["reason"] == "completed"
 
 
-async def test_cancel_ends_the_consultation_and_caller_and_taker_are_together_again(stage: Stage, cast) -> None:
+async def test_cancel_ends_the_consultation_and_caller_and_taker_are_together_again(
+    stage: Stage, cast
+) -> None:
     talk, unit = cast
     transfer, ring = await consult(stage, talk, unit)
 
@@ -90,7 +92,9 @@ async def test_cancel_ends_the_consultation_and_caller_and_taker_are_together_ag
     await talk.taker.ended()
 
 
-async def test_partner_who_leaves_a_consultation_gives_the_taker_back_to_the_caller(stage: Stage, cast) -> None:
+async def test_partner_who_leaves_a_consultation_gives_the_taker_back_to_the_caller(
+    stage: Stage, cast
+) -> None:
     talk, unit = cast
     transfer, ring = await consult(stage, talk, unit)
 
@@ -139,7 +143,9 @@ async def test_hold_gives_the_caller_music_and_resume_the_taker(stage: Stage, ca
     await talk.caller.ended()
 
 
-async def test_partner_called_while_the_caller_is_on_hold_talks_with_the_taker_first(stage: Stage, cast) -> None:
+async def test_partner_called_while_the_caller_is_on_hold_talks_with_the_taker_first(
+    stage: Stage, cast
+) -> None:
     talk, unit = cast
     await stage.api["110"].press("1001", "hold")
     await stage.hears_music(talk.caller)
@@ -232,7 +238,9 @@ async def test_group_key_calls_the_fire_brigade_and_the_gas_company_at_once(stag
     await talk.taker.ended()
 
 
-async def test_partners_return_key_brings_the_caller_back_to_the_seat_which_then_stays(stage: Stage, cast) -> None:
+async def test_partners_return_key_brings_the_caller_back_to_the_seat_which_then_stays(
+    stage: Stage, cast
+) -> None:
     talk, unit = cast
     _, answer = await stage.api["110"].press("1001", "119")
     ring = await unit.incoming()

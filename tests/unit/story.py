@@ -7,17 +7,22 @@ from telephony.core.commands import (
     AnswerFreed,
     AwaitFreed,
     AwaitInvite,
+    BringBack,
     Command,
     Decision,
     HangUp,
+    HoldCaller,
     InvitePartner,
+    Mute,
     RescueCaller,
+    SendDigits,
 )
 from telephony.core.events import (
     CallerFreed,
     CancelPressed,
     Event,
     FreedTimeout,
+    HoldPressed,
     InviteFailed,
     LeavePressed,
     LegAnswered,
@@ -34,7 +39,7 @@ from telephony.core.transitions import decide
 NORMAL = Hangup(16)
 BUSY = Hangup(17, 486)
 LOST = Hangup(44)
-BOTH = frozenset({Mode.WARM, Mode.COLD})
+BOTH = frozenset(Mode)
 
 
 def line(name: str, *, closed: bool = False, full: bool = False, modes: frozenset[Mode] = BOTH) -> LineView:
@@ -51,7 +56,15 @@ def brief(command: Command) -> str:
     """A command in a word or two."""
     match command:
         case InvitePartner():
-            return f"invite {command.line}"
+            return f"{'consult' if command.consult else 'invite'} {command.line}"
+        case HoldCaller():
+            return "hold"
+        case BringBack():
+            return "bring back" + (" to the taker" if command.alone else "")
+        case Mute():
+            return f"{'mute' if command.muted else 'unmute'} {command.channel.removeprefix('PJSIP/')}"
+        case SendDigits():
+            return f"send {command.digits}"
         case HangUp():
             return f"hang up {command.leg_id}"
         case RescueCaller():
@@ -157,6 +170,24 @@ class Story:
         self.start("t1", Role.PARTNER, "12345")
         self.ring("t1")
         return self.wait(3)
+
+    def held(self) -> Story:
+        """The taker has put the caller on hold, and waits."""
+        self.taken()
+        self.tell(HoldPressed(self.at, "1001"))
+        self.leave("c")
+        self.leave("k")
+        return self.wait(3)
+
+    def consult(self) -> Story:
+        """Taker and partner talk alone; the caller hears music."""
+        self.inviting(Mode.CONSULT)
+        self.answer("t1")
+        self.leave("c")
+        self.leave("k")
+        self.join("k", "b2")
+        self.join("t1", "b2")
+        return self.wait(10)
 
     def three_way(self) -> Story:
         self.inviting()

@@ -11,8 +11,12 @@ from telephony.core.commands import Refused
 from telephony.core.events import (
     CallerFreed,
     CancelPressed,
+    DropPressed,
     Event,
     FreedTimeout,
+    GiveBackPressed,
+    GroupPressed,
+    HoldPressed,
     InviteFailed,
     InviteTimeout,
     LeavePressed,
@@ -23,6 +27,9 @@ from telephony.core.events import (
     LegRinging,
     LegStarted,
     LinePressed,
+    MutePressed,
+    ResumePressed,
+    ReturnPressed,
 )
 from telephony.core.transitions import decide
 from tests.unit.story import LOST, NORMAL, Story, brief, line
@@ -30,6 +37,7 @@ from tests.unit.story import LOST, NORMAL, Story, brief, line
 AT = 2000.0
 WARM = frozenset({Mode.WARM})
 
+GROUP = (("119", "t3"), ("gas", "t4"))
 LEGS = {"caller": "c", "taker": "k", "partner": "t1", "stranger": "x"}
 
 
@@ -67,7 +75,25 @@ def _events() -> dict[str, Event]:
         "cancel unknown": CancelPressed(AT, "x"),
         "key leave": LeavePressed(AT, "1001"),
         "key leave, other seat": LeavePressed(AT, "1002"),
+        "key group": GroupPressed(AT, tuple(_press(name, transfer) for name, transfer in GROUP)),
+        "key hold": HoldPressed(AT, "1001"),
+        "key resume": ResumePressed(AT, "1001"),
+        "key resume, other seat": ResumePressed(AT, "1002"),
+        "key return": GiveBackPressed(AT, "1001"),
+        "partner's key": ReturnPressed(AT, "t1"),
+        "partner's key, no partner": ReturnPressed(AT, "k"),
+        "mute taker": MutePressed(AT, "k", True),
+        "unmute taker": MutePressed(AT, "k", False),
+        "mute stranger": MutePressed(AT, "x", True),
+        "drop caller": DropPressed(AT, "c"),
+        "drop taker": DropPressed(AT, "k"),
+        "drop partner": DropPressed(AT, "t1"),
+        "drop stranger": DropPressed(AT, "x"),
     }
+
+
+def _press(name: str, transfer: str) -> LinePressed:
+    return LinePressed(AT, "1001", line(name), transfer)
 
 
 EVENTS = _events()
@@ -94,6 +120,8 @@ CALLS: dict[str, Call] = {
     "talking": Story().taken().call,
     "asking": _asking(),
     "inviting": Story().inviting().call,
+    "held": Story().held().call,
+    "consult": Story().consult().call,
     "three_way": Story().three_way().call,
     "waiting": Story().waiting().call,
     "handed_over": Story().handed_over().call,
@@ -105,418 +133,664 @@ CALLS: dict[str, Call] = {
 # that this ended
 TABLE = {
     "queued": """
-    a taker is called      | taker_called              |             |
-    a partner is called    | partner_adopted           | waiting     |
-    caller is told again   | known_leg                 |             |
-    caller rings           | no_change                 |             |
-    caller answers         | no_change                 |             |
-    caller joins           | caller_joined             |             |
-    caller leaves          | no_change                 |             |
-    caller hangs up        | caller_ended              | ended       |
-    caller is lost         | caller_ended              | ended       |
-    taker rings            | no_change                 |             |
-    taker answers          | no_change                 |             |
-    taker joins            | unknown_leg               |             |
-    taker leaves           | no_change                 |             |
-    taker hangs up         | unknown_leg               |             |
-    taker is lost          | unknown_leg               |             |
-    partner rings          | no_change                 |             |
-    partner answers        | no_change                 |             |
-    partner joins          | unknown_leg               |             |
-    partner leaves         | no_change                 |             |
-    partner hangs up       | unknown_leg               |             |
-    partner is lost        | unknown_leg               |             |
-    stranger rings         | no_change                 |             |
-    stranger answers       | no_change                 |             |
-    stranger joins         | unknown_leg               |             |
-    stranger leaves        | no_change                 |             |
-    stranger hangs up      | unknown_leg               |             |
-    stranger is lost       | unknown_leg               |             |
-    invite 12345 fails     | no_change                 |             |
-    invite 12345 is late   | no_change                 |             |
-    invite unknown fails   | no_change                 |             |
-    invite unknown is late | no_change                 |             |
-    the caller is free     | caller_freed_rescue       |             | answer rescue
-    news is late           | no_change                 |             |
-    key 12345              | refused_no_call           |             |
-    key 119                | refused_no_call           |             |
-    key 119 closed         | refused_no_call           |             |
-    key 119 full           | refused_no_call           |             |
-    key 119, no such mode  | refused_no_call           |             |
-    key 119, other seat    | refused_no_call           |             |
-    key cancel             | refused_nothing_to_cancel |             |
-    cancel 12345           | refused_nothing_to_cancel |             |
-    cancel unknown         | refused_nothing_to_cancel |             |
-    key leave              | refused_no_call           |             |
-    key leave, other seat  | refused_no_call           |             |
+    a taker is called         | taker_called              |             |
+    a partner is called       | partner_adopted           | waiting     |
+    caller is told again      | known_leg                 |             |
+    caller rings              | no_change                 |             |
+    caller answers            | no_change                 |             |
+    caller joins              | caller_joined             |             |
+    caller leaves             | no_change                 |             |
+    caller hangs up           | caller_ended              | ended       |
+    caller is lost            | caller_ended              | ended       |
+    taker rings               | no_change                 |             |
+    taker answers             | no_change                 |             |
+    taker joins               | unknown_leg               |             |
+    taker leaves              | no_change                 |             |
+    taker hangs up            | unknown_leg               |             |
+    taker is lost             | unknown_leg               |             |
+    partner rings             | no_change                 |             |
+    partner answers           | no_change                 |             |
+    partner joins             | unknown_leg               |             |
+    partner leaves            | no_change                 |             |
+    partner hangs up          | unknown_leg               |             |
+    partner is lost           | unknown_leg               |             |
+    stranger rings            | no_change                 |             |
+    stranger answers          | no_change                 |             |
+    stranger joins            | unknown_leg               |             |
+    stranger leaves           | no_change                 |             |
+    stranger hangs up         | unknown_leg               |             |
+    stranger is lost          | unknown_leg               |             |
+    invite 12345 fails        | no_change                 |             |
+    invite 12345 is late      | no_change                 |             |
+    invite unknown fails      | no_change                 |             |
+    invite unknown is late    | no_change                 |             |
+    the caller is free        | caller_freed_rescue       |             | answer rescue
+    news is late              | no_change                 |             |
+    key 12345                 | refused_no_call           |             |
+    key 119                   | refused_no_call           |             |
+    key 119 closed            | refused_no_call           |             |
+    key 119 full              | refused_no_call           |             |
+    key 119, no such mode     | refused_no_call           |             |
+    key 119, other seat       | refused_no_call           |             |
+    key cancel                | refused_nothing_to_cancel |             |
+    cancel 12345              | refused_nothing_to_cancel |             |
+    cancel unknown            | refused_nothing_to_cancel |             |
+    key leave                 | refused_no_call           |             |
+    key leave, other seat     | refused_no_call           |             |
+    key group                 | refused_no_call           |             |
+    key hold                  | refused_no_call           |             |
+    key resume                | refused_no_call           |             |
+    key resume, other seat    | refused_no_call           |             |
+    key return                | refused_no_call           |             |
+    partner's key             | refused_no_call           |             |
+    partner's key, no partner | refused_no_call           |             |
+    mute taker                | refused_unknown_leg       |             |
+    unmute taker              | refused_unknown_leg       |             |
+    mute stranger             | refused_unknown_leg       |             |
+    drop caller               | refused_never_the_caller  |             |
+    drop taker                | refused_unknown_leg       |             |
+    drop partner              | refused_unknown_leg       |             |
+    drop stranger             | refused_unknown_leg       |             |
     """,
     "talking": """
-    a taker is called      | taker_called                 |             |
-    a partner is called    | partner_adopted              | inviting    |
-    caller is told again   | known_leg                    |             |
-    caller rings           | no_change                    |             |
-    caller answers         | no_change                    |             |
-    caller joins           | caller_joined                |             |
-    caller leaves          | caller_left                  |             |
-    caller hangs up        | caller_ended                 | staff       |
-    caller is lost         | caller_ended                 | staff       |
-    taker rings            | no_change                    |             |
-    taker answers          | no_change                    |             |
-    taker joins            | taker_joined                 |             |
-    taker leaves           | taker_left                   | queued      |
-    taker hangs up         | taker_ended                  | queued      |
-    taker is lost          | taker_ended                  | queued      |
-    partner rings          | no_change                    |             |
-    partner answers        | no_change                    |             |
-    partner joins          | unknown_leg                  |             |
-    partner leaves         | no_change                    |             |
-    partner hangs up       | unknown_leg                  |             |
-    partner is lost        | unknown_leg                  |             |
-    stranger rings         | no_change                    |             |
-    stranger answers       | no_change                    |             |
-    stranger joins         | unknown_leg                  |             |
-    stranger leaves        | no_change                    |             |
-    stranger hangs up      | unknown_leg                  |             |
-    stranger is lost       | unknown_leg                  |             |
-    invite 12345 fails     | no_change                    |             |
-    invite 12345 is late   | no_change                    |             |
-    invite unknown fails   | no_change                    |             |
-    invite unknown is late | no_change                    |             |
-    the caller is free     | caller_freed                 |             | await news
-    news is late           | no_change                    |             |
-    key 12345              | invited                      | inviting    | invite 12345, watch
-    key 119                | invited                      | inviting    | invite 119, watch
-    key 119 closed         | refused_line_closed          |             | 119: line_closed
-    key 119 full           | refused_line_full            |             | 119: line_full
-    key 119, no such mode  | refused_unknown_mode         |             |
-    key 119, other seat    | refused_no_call              |             |
-    key cancel             | refused_nothing_to_cancel    |             |
-    cancel 12345           | refused_nothing_to_cancel    |             |
-    cancel unknown         | refused_nothing_to_cancel    |             |
-    key leave              | refused_nobody_to_leave_with |             |
-    key leave, other seat  | refused_no_call              |             |
+    a taker is called         | taker_called                 |             |
+    a partner is called       | partner_adopted              | inviting    |
+    caller is told again      | known_leg                    |             |
+    caller rings              | no_change                    |             |
+    caller answers            | no_change                    |             |
+    caller joins              | caller_joined                |             |
+    caller leaves             | caller_left                  |             |
+    caller hangs up           | caller_ended                 | staff       |
+    caller is lost            | caller_ended                 | staff       |
+    taker rings               | no_change                    |             |
+    taker answers             | no_change                    |             |
+    taker joins               | taker_joined                 |             |
+    taker leaves              | taker_left                   | queued      |
+    taker hangs up            | taker_ended                  | queued      |
+    taker is lost             | taker_ended                  | queued      |
+    partner rings             | no_change                    |             |
+    partner answers           | no_change                    |             |
+    partner joins             | unknown_leg                  |             |
+    partner leaves            | no_change                    |             |
+    partner hangs up          | unknown_leg                  |             |
+    partner is lost           | unknown_leg                  |             |
+    stranger rings            | no_change                    |             |
+    stranger answers          | no_change                    |             |
+    stranger joins            | unknown_leg                  |             |
+    stranger leaves           | no_change                    |             |
+    stranger hangs up         | unknown_leg                  |             |
+    stranger is lost          | unknown_leg                  |             |
+    invite 12345 fails        | no_change                    |             |
+    invite 12345 is late      | no_change                    |             |
+    invite unknown fails      | no_change                    |             |
+    invite unknown is late    | no_change                    |             |
+    the caller is free        | caller_freed                 |             | await news
+    news is late              | no_change                    |             |
+    key 12345                 | invited                      | inviting    | invite 12345, watch
+    key 119                   | invited                      | inviting    | invite 119, watch
+    key 119 closed            | refused_line_closed          |             | 119: line_closed
+    key 119 full              | refused_line_full            |             | 119: line_full
+    key 119, no such mode     | refused_unknown_mode         |             |
+    key 119, other seat       | refused_no_call              |             |
+    key cancel                | refused_nothing_to_cancel    |             |
+    cancel 12345              | refused_nothing_to_cancel    |             |
+    cancel unknown            | refused_nothing_to_cancel    |             |
+    key leave                 | refused_nobody_to_leave_with |             |
+    key leave, other seat     | refused_no_call              |             |
+    key group                 | group_invited                | inviting    | invite 119, watch, invite gas, watch
+    key hold                  | held                         | held        | hold
+    key resume                | refused_not_held             |             |
+    key resume, other seat    | refused_no_call              |             |
+    key return                | refused_not_over_a_line      |             |
+    partner's key             | refused_no_call              |             |
+    partner's key, no partner | refused_no_call              |             |
+    mute taker                | muted                        |             | mute k
+    unmute taker              | no_change                    |             |
+    mute stranger             | refused_unknown_leg          |             |
+    drop caller               | refused_never_the_caller     |             |
+    drop taker                | refused_last_with_caller     |             |
+    drop partner              | refused_unknown_leg          |             |
+    drop stranger             | refused_unknown_leg          |             |
     """,
     "asking": """
-    a taker is called      | taker_called                 |             |
-    a partner is called    | partner_adopted              | inviting    |
-    caller is told again   | known_leg                    |             |
-    caller rings           | no_change                    |             |
-    caller answers         | no_change                    |             |
-    caller joins           | caller_joined                |             | answer rescue
-    caller leaves          | no_change                    |             |
-    caller hangs up        | caller_ended                 | staff       | answer end
-    caller is lost         | caller_ended                 | staff       | answer end
-    taker rings            | no_change                    |             |
-    taker answers          | no_change                    |             |
-    taker joins            | taker_joined                 |             |
-    taker leaves           | taker_left                   | queued      |
-    taker hangs up         | taker_ended_end              | queued      | answer end
-    taker is lost          | taker_ended_rescue           | queued      | answer rescue
-    partner rings          | no_change                    |             |
-    partner answers        | no_change                    |             |
-    partner joins          | unknown_leg                  |             |
-    partner leaves         | no_change                    |             |
-    partner hangs up       | unknown_leg                  |             |
-    partner is lost        | unknown_leg                  |             |
-    stranger rings         | no_change                    |             |
-    stranger answers       | no_change                    |             |
-    stranger joins         | unknown_leg                  |             |
-    stranger leaves        | no_change                    |             |
-    stranger hangs up      | unknown_leg                  |             |
-    stranger is lost       | unknown_leg                  |             |
-    invite 12345 fails     | no_change                    |             |
-    invite 12345 is late   | no_change                    |             |
-    invite unknown fails   | no_change                    |             |
-    invite unknown is late | no_change                    |             |
-    the caller is free     | caller_freed                 |             | await news
-    news is late           | freed_without_news_rescue    |             | answer rescue
-    key 12345              | invited                      | inviting    | invite 12345, watch
-    key 119                | invited                      | inviting    | invite 119, watch
-    key 119 closed         | refused_line_closed          |             | 119: line_closed
-    key 119 full           | refused_line_full            |             | 119: line_full
-    key 119, no such mode  | refused_unknown_mode         |             |
-    key 119, other seat    | refused_no_call              |             |
-    key cancel             | refused_nothing_to_cancel    |             |
-    cancel 12345           | refused_nothing_to_cancel    |             |
-    cancel unknown         | refused_nothing_to_cancel    |             |
-    key leave              | refused_nobody_to_leave_with |             |
-    key leave, other seat  | refused_no_call              |             |
+    a taker is called         | taker_called                 |             |
+    a partner is called       | partner_adopted              | inviting    |
+    caller is told again      | known_leg                    |             |
+    caller rings              | no_change                    |             |
+    caller answers            | no_change                    |             |
+    caller joins              | caller_joined                |             | answer rescue
+    caller leaves             | no_change                    |             |
+    caller hangs up           | caller_ended                 | staff       | answer end
+    caller is lost            | caller_ended                 | staff       | answer end
+    taker rings               | no_change                    |             |
+    taker answers             | no_change                    |             |
+    taker joins               | taker_joined                 |             |
+    taker leaves              | taker_left                   | queued      |
+    taker hangs up            | taker_ended_end              | queued      | answer end
+    taker is lost             | taker_ended_rescue           | queued      | answer rescue
+    partner rings             | no_change                    |             |
+    partner answers           | no_change                    |             |
+    partner joins             | unknown_leg                  |             |
+    partner leaves            | no_change                    |             |
+    partner hangs up          | unknown_leg                  |             |
+    partner is lost           | unknown_leg                  |             |
+    stranger rings            | no_change                    |             |
+    stranger answers          | no_change                    |             |
+    stranger joins            | unknown_leg                  |             |
+    stranger leaves           | no_change                    |             |
+    stranger hangs up         | unknown_leg                  |             |
+    stranger is lost          | unknown_leg                  |             |
+    invite 12345 fails        | no_change                    |             |
+    invite 12345 is late      | no_change                    |             |
+    invite unknown fails      | no_change                    |             |
+    invite unknown is late    | no_change                    |             |
+    the caller is free        | caller_freed                 |             | await news
+    news is late              | freed_without_news_rescue    |             | answer rescue
+    key 12345                 | invited                      | inviting    | invite 12345, watch
+    key 119                   | invited                      | inviting    | invite 119, watch
+    key 119 closed            | refused_line_closed          |             | 119: line_closed
+    key 119 full              | refused_line_full            |             | 119: line_full
+    key 119, no such mode     | refused_unknown_mode         |             |
+    key 119, other seat       | refused_no_call              |             |
+    key cancel                | refused_nothing_to_cancel    |             |
+    cancel 12345              | refused_nothing_to_cancel    |             |
+    cancel unknown            | refused_nothing_to_cancel    |             |
+    key leave                 | refused_nobody_to_leave_with |             |
+    key leave, other seat     | refused_no_call              |             |
+    key group                 | group_invited                | inviting    | invite 119, watch, invite gas, watch
+    key hold                  | refused_no_call              |             |
+    key resume                | refused_not_held             |             |
+    key resume, other seat    | refused_no_call              |             |
+    key return                | refused_not_over_a_line      |             |
+    partner's key             | refused_no_call              |             |
+    partner's key, no partner | refused_no_call              |             |
+    mute taker                | muted                        |             | mute k
+    unmute taker              | no_change                    |             |
+    mute stranger             | refused_unknown_leg          |             |
+    drop caller               | refused_never_the_caller     |             |
+    drop taker                | refused_last_with_caller     |             |
+    drop partner              | refused_unknown_leg          |             |
+    drop stranger             | refused_unknown_leg          |             |
     """,
     "inviting": """
-    a taker is called      | taker_called              |             |
-    a partner is called    | partner_adopted           |             |
-    caller is told again   | known_leg                 |             |
-    caller rings           | no_change                 |             |
-    caller answers         | no_change                 |             |
-    caller joins           | caller_joined             |             |
-    caller leaves          | caller_left               |             |
-    caller hangs up        | caller_ended              | staff       | hang up t1, 12345: caller_hung_up
-    caller is lost         | caller_ended              | staff       | hang up t1, 12345: caller_hung_up
-    taker rings            | no_change                 |             |
-    taker answers          | no_change                 |             |
-    taker joins            | taker_joined              |             |
-    taker leaves           | taker_left                | waiting     |
-    taker hangs up         | taker_ended               | waiting     |
-    taker is lost          | taker_ended               | waiting     |
-    partner rings          | no_change                 |             |
-    partner answers        | partner_waiting           |             |
-    partner joins          | partner_joined            | three_way   |
-    partner leaves         | no_change                 |             |
-    partner hangs up       | invite_no_answer          | talking     | 12345: no_answer
-    partner is lost        | invite_unreachable        | talking     | 12345: unreachable
-    stranger rings         | no_change                 |             |
-    stranger answers       | no_change                 |             |
-    stranger joins         | unknown_leg               |             |
-    stranger leaves        | no_change                 |             |
-    stranger hangs up      | unknown_leg               |             |
-    stranger is lost       | unknown_leg               |             |
-    invite 12345 fails     | leg_will_tell             |             |
-    invite 12345 is late   | invite_no_answer          | talking     | hang up t1, 12345: no_answer
-    invite unknown fails   | no_change                 |             |
-    invite unknown is late | no_change                 |             |
-    the caller is free     | caller_freed              |             | await news
-    news is late           | no_change                 |             |
-    key 12345              | same_transfer             |             |
-    key 119                | invited                   |             | invite 119, watch
-    key 119 closed         | refused_line_closed       |             | 119: line_closed
-    key 119 full           | refused_line_full         |             | 119: line_full
-    key 119, no such mode  | refused_unknown_mode      |             |
-    key 119, other seat    | refused_no_call           |             |
-    key cancel             | cancelled                 | talking     | hang up t1, 12345: cancelled
-    cancel 12345           | cancelled                 | talking     | hang up t1, 12345: cancelled
-    cancel unknown         | refused_nothing_to_cancel |             |
-    key leave              | taker_leaves              |             | hang up k
-    key leave, other seat  | refused_no_call           |             |
+    a taker is called         | taker_called              |             |
+    a partner is called       | partner_adopted           |             |
+    caller is told again      | known_leg                 |             |
+    caller rings              | no_change                 |             |
+    caller answers            | no_change                 |             |
+    caller joins              | caller_joined             |             |
+    caller leaves             | caller_left               |             |
+    caller hangs up           | caller_ended              | staff       | hang up t1, 12345: caller_hung_up
+    caller is lost            | caller_ended              | staff       | hang up t1, 12345: caller_hung_up
+    taker rings               | no_change                 |             |
+    taker answers             | no_change                 |             |
+    taker joins               | taker_joined              |             |
+    taker leaves              | taker_left                | waiting     |
+    taker hangs up            | taker_ended               | waiting     |
+    taker is lost             | taker_ended               | waiting     |
+    partner rings             | no_change                 |             |
+    partner answers           | partner_waiting           |             |
+    partner joins             | partner_joined            | three_way   |
+    partner leaves            | no_change                 |             |
+    partner hangs up          | invite_no_answer          | talking     | 12345: no_answer
+    partner is lost           | invite_unreachable        | talking     | 12345: unreachable
+    stranger rings            | no_change                 |             |
+    stranger answers          | no_change                 |             |
+    stranger joins            | unknown_leg               |             |
+    stranger leaves           | no_change                 |             |
+    stranger hangs up         | unknown_leg               |             |
+    stranger is lost          | unknown_leg               |             |
+    invite 12345 fails        | leg_will_tell             |             |
+    invite 12345 is late      | invite_no_answer          | talking     | hang up t1, 12345: no_answer
+    invite unknown fails      | no_change                 |             |
+    invite unknown is late    | no_change                 |             |
+    the caller is free        | caller_freed              |             | await news
+    news is late              | no_change                 |             |
+    key 12345                 | same_transfer             |             |
+    key 119                   | invited                   |             | invite 119, watch
+    key 119 closed            | refused_line_closed       |             | 119: line_closed
+    key 119 full              | refused_line_full         |             | 119: line_full
+    key 119, no such mode     | refused_unknown_mode      |             |
+    key 119, other seat       | refused_no_call           |             |
+    key cancel                | cancelled                 | talking     | hang up t1, 12345: cancelled
+    cancel 12345              | cancelled                 | talking     | hang up t1, 12345: cancelled
+    cancel unknown            | refused_nothing_to_cancel |             |
+    key leave                 | taker_leaves              |             | hang up k
+    key leave, other seat     | refused_no_call           |             |
+    key group                 | group_invited             |             | invite 119, watch, invite gas, watch
+    key hold                  | held                      | held        | hold
+    key resume                | refused_not_held          |             |
+    key resume, other seat    | refused_no_call           |             |
+    key return                | refused_not_over_a_line   |             |
+    partner's key             | refused_no_call           |             |
+    partner's key, no partner | refused_no_call           |             |
+    mute taker                | muted                     |             | mute k
+    unmute taker              | no_change                 |             |
+    mute stranger             | refused_unknown_leg       |             |
+    drop caller               | refused_never_the_caller  |             |
+    drop taker                | refused_last_with_caller  |             |
+    drop partner              | cancelled                 | talking     | hang up t1, 12345: cancelled
+    drop stranger             | refused_unknown_leg       |             |
+    """,
+    "held": """
+    a taker is called         | taker_called                 |             |
+    a partner is called       | partner_adopted              |             |
+    caller is told again      | known_leg                    |             |
+    caller rings              | no_change                    |             |
+    caller answers            | no_change                    |             |
+    caller joins              | caller_joined                | queued      |
+    caller leaves             | no_change                    |             |
+    caller hangs up           | caller_ended                 | staff       |
+    caller is lost            | caller_ended                 | staff       |
+    taker rings               | no_change                    |             |
+    taker answers             | no_change                    |             |
+    taker joins               | taker_joined                 |             |
+    taker leaves              | no_change                    |             |
+    taker hangs up            | taker_ended_rescued          | queued      | rescue
+    taker is lost             | taker_ended_rescued          | queued      | rescue
+    partner rings             | no_change                    |             |
+    partner answers           | no_change                    |             |
+    partner joins             | unknown_leg                  |             |
+    partner leaves            | no_change                    |             |
+    partner hangs up          | unknown_leg                  |             |
+    partner is lost           | unknown_leg                  |             |
+    stranger rings            | no_change                    |             |
+    stranger answers          | no_change                    |             |
+    stranger joins            | unknown_leg                  |             |
+    stranger leaves           | no_change                    |             |
+    stranger hangs up         | unknown_leg                  |             |
+    stranger is lost          | unknown_leg                  |             |
+    invite 12345 fails        | no_change                    |             |
+    invite 12345 is late      | no_change                    |             |
+    invite unknown fails      | no_change                    |             |
+    invite unknown is late    | no_change                    |             |
+    the caller is free        | caller_freed                 | queued      | await news
+    news is late              | no_change                    |             |
+    key 12345                 | invited                      |             | consult 12345, watch
+    key 119                   | invited                      |             | consult 119, watch
+    key 119 closed            | refused_line_closed          |             | 119: line_closed
+    key 119 full              | refused_line_full            |             | 119: line_full
+    key 119, no such mode     | refused_unknown_mode         |             |
+    key 119, other seat       | refused_no_call              |             |
+    key cancel                | refused_nothing_to_cancel    |             |
+    cancel 12345              | refused_nothing_to_cancel    |             |
+    cancel unknown            | refused_nothing_to_cancel    |             |
+    key leave                 | refused_nobody_to_leave_with |             |
+    key leave, other seat     | refused_no_call              |             |
+    key group                 | group_invited                |             | consult 119, watch, consult gas, watch
+    key hold                  | already_held                 |             |
+    key resume                | brought_back                 |             | bring back to the taker
+    key resume, other seat    | refused_no_call              |             |
+    key return                | refused_not_over_a_line      |             |
+    partner's key             | refused_no_call              |             |
+    partner's key, no partner | refused_no_call              |             |
+    mute taker                | muted                        |             | mute k
+    unmute taker              | no_change                    |             |
+    mute stranger             | refused_unknown_leg          |             |
+    drop caller               | refused_never_the_caller     |             |
+    drop taker                | refused_last_with_caller     |             |
+    drop partner              | refused_unknown_leg          |             |
+    drop stranger             | refused_unknown_leg          |             |
+    """,
+    "consult": """
+    a taker is called         | taker_called               |             |
+    a partner is called       | partner_adopted            |             |
+    caller is told again      | known_leg                  |             |
+    caller rings              | no_change                  |             |
+    caller answers            | no_change                  |             |
+    caller joins              | caller_joined              | three_way   |
+    caller leaves             | no_change                  |             |
+    caller hangs up           | caller_ended               | staff       | 12345: caller_hung_up
+    caller is lost            | caller_ended               | staff       | 12345: caller_hung_up
+    taker rings               | no_change                  |             |
+    taker answers             | no_change                  |             |
+    taker joins               | taker_joined               |             |
+    taker leaves              | no_change                  |             |
+    taker hangs up            | taker_ended                | handed_over |
+    taker is lost             | taker_ended                | handed_over |
+    partner rings             | no_change                  |             |
+    partner answers           | no_change                  |             |
+    partner joins             | partner_joined             |             |
+    partner leaves            | no_change                  |             |
+    partner hangs up          | partner_ended_partner_left | held        | 12345: partner_left
+    partner is lost           | partner_ended_link_lost    | held        | 12345: link_lost
+    stranger rings            | no_change                  |             |
+    stranger answers          | no_change                  |             |
+    stranger joins            | unknown_leg                |             |
+    stranger leaves           | no_change                  |             |
+    stranger hangs up         | unknown_leg                |             |
+    stranger is lost          | unknown_leg                |             |
+    invite 12345 fails        | no_change                  |             |
+    invite 12345 is late      | no_change                  |             |
+    invite unknown fails      | no_change                  |             |
+    invite unknown is late    | no_change                  |             |
+    the caller is free        | caller_freed               | three_way   | await news
+    news is late              | no_change                  |             |
+    key 12345                 | same_transfer              |             |
+    key 119                   | invited                    |             | consult 119, watch
+    key 119 closed            | refused_line_closed        |             | 119: line_closed
+    key 119 full              | refused_line_full          |             | 119: line_full
+    key 119, no such mode     | refused_unknown_mode       |             |
+    key 119, other seat       | refused_no_call            |             |
+    key cancel                | cancelled                  |             | hang up t1, 12345: cancelled
+    cancel 12345              | cancelled                  |             | hang up t1, 12345: cancelled
+    cancel unknown            | refused_nothing_to_cancel  |             |
+    key leave                 | taker_leaves               |             | hang up k
+    key leave, other seat     | refused_no_call            |             |
+    key group                 | group_invited              |             | consult 119, watch, consult gas, watch
+    key hold                  | already_held               |             |
+    key resume                | brought_back               |             | bring back
+    key resume, other seat    | refused_no_call            |             |
+    key return                | refused_not_over_a_line    |             |
+    partner's key             | partner_returns            |             | hang up t1, 12345: returned
+    partner's key, no partner | refused_no_call            |             |
+    mute taker                | muted                      |             | mute k
+    unmute taker              | no_change                  |             |
+    mute stranger             | refused_unknown_leg        |             |
+    drop caller               | refused_never_the_caller   |             |
+    drop taker                | taker_dropped              |             | hang up k
+    drop partner              | partner_dropped            |             | hang up t1
+    drop stranger             | refused_unknown_leg        |             |
     """,
     "three_way": """
-    a taker is called      | taker_called              |             |
-    a partner is called    | partner_adopted           |             |
-    caller is told again   | known_leg                 |             |
-    caller rings           | no_change                 |             |
-    caller answers         | no_change                 |             |
-    caller joins           | caller_joined             |             |
-    caller leaves          | caller_left               |             |
-    caller hangs up        | caller_ended              | staff       | 12345: caller_hung_up
-    caller is lost         | caller_ended              | staff       | 12345: caller_hung_up
-    taker rings            | no_change                 |             |
-    taker answers          | no_change                 |             |
-    taker joins            | taker_joined              |             |
-    taker leaves           | taker_left                | handed_over |
-    taker hangs up         | taker_ended               | handed_over |
-    taker is lost          | taker_ended               | handed_over |
-    partner rings          | no_change                 |             |
-    partner answers        | no_change                 |             |
-    partner joins          | partner_joined            |             |
-    partner leaves         | partner_left              | talking     |
-    partner hangs up       | partner_ended_returned    | talking     | 12345: returned
-    partner is lost        | partner_ended_link_lost   | talking     | 12345: link_lost
-    stranger rings         | no_change                 |             |
-    stranger answers       | no_change                 |             |
-    stranger joins         | unknown_leg               |             |
-    stranger leaves        | no_change                 |             |
-    stranger hangs up      | unknown_leg               |             |
-    stranger is lost       | unknown_leg               |             |
-    invite 12345 fails     | no_change                 |             |
-    invite 12345 is late   | no_change                 |             |
-    invite unknown fails   | no_change                 |             |
-    invite unknown is late | no_change                 |             |
-    the caller is free     | caller_freed              |             | await news
-    news is late           | no_change                 |             |
-    key 12345              | same_transfer             |             |
-    key 119                | invited                   |             | invite 119, watch
-    key 119 closed         | refused_line_closed       |             | 119: line_closed
-    key 119 full           | refused_line_full         |             | 119: line_full
-    key 119, no such mode  | refused_unknown_mode      |             |
-    key 119, other seat    | refused_no_call           |             |
-    key cancel             | refused_nothing_to_cancel |             |
-    cancel 12345           | refused_nothing_to_cancel |             |
-    cancel unknown         | refused_nothing_to_cancel |             |
-    key leave              | taker_leaves              |             | hang up k
-    key leave, other seat  | refused_no_call           |             |
+    a taker is called         | taker_called              |             |
+    a partner is called       | partner_adopted           |             |
+    caller is told again      | known_leg                 |             |
+    caller rings              | no_change                 |             |
+    caller answers            | no_change                 |             |
+    caller joins              | caller_joined             |             |
+    caller leaves             | caller_left               |             |
+    caller hangs up           | caller_ended              | staff       | 12345: caller_hung_up
+    caller is lost            | caller_ended              | staff       | 12345: caller_hung_up
+    taker rings               | no_change                 |             |
+    taker answers             | no_change                 |             |
+    taker joins               | taker_joined              |             |
+    taker leaves              | taker_left                | handed_over |
+    taker hangs up            | taker_ended               | handed_over |
+    taker is lost             | taker_ended               | handed_over |
+    partner rings             | no_change                 |             |
+    partner answers           | no_change                 |             |
+    partner joins             | partner_joined            |             |
+    partner leaves            | partner_left              | talking     |
+    partner hangs up          | partner_ended_returned    | talking     | 12345: returned
+    partner is lost           | partner_ended_link_lost   | talking     | 12345: link_lost
+    stranger rings            | no_change                 |             |
+    stranger answers          | no_change                 |             |
+    stranger joins            | unknown_leg               |             |
+    stranger leaves           | no_change                 |             |
+    stranger hangs up         | unknown_leg               |             |
+    stranger is lost          | unknown_leg               |             |
+    invite 12345 fails        | no_change                 |             |
+    invite 12345 is late      | no_change                 |             |
+    invite unknown fails      | no_change                 |             |
+    invite unknown is late    | no_change                 |             |
+    the caller is free        | caller_freed              |             | await news
+    news is late              | no_change                 |             |
+    key 12345                 | same_transfer             |             |
+    key 119                   | invited                   |             | invite 119, watch
+    key 119 closed            | refused_line_closed       |             | 119: line_closed
+    key 119 full              | refused_line_full         |             | 119: line_full
+    key 119, no such mode     | refused_unknown_mode      |             |
+    key 119, other seat       | refused_no_call           |             |
+    key cancel                | refused_nothing_to_cancel |             |
+    cancel 12345              | refused_nothing_to_cancel |             |
+    cancel unknown            | refused_nothing_to_cancel |             |
+    key leave                 | taker_leaves              |             | hang up k
+    key leave, other seat     | refused_no_call           |             |
+    key group                 | group_invited             |             | invite 119, watch, invite gas, watch
+    key hold                  | held                      | consult     | hold
+    key resume                | refused_not_held          |             |
+    key resume, other seat    | refused_no_call           |             |
+    key return                | refused_not_over_a_line   |             |
+    partner's key             | partner_returns           |             | hang up t1, 12345: returned
+    partner's key, no partner | refused_no_call           |             |
+    mute taker                | muted                     |             | mute k
+    unmute taker              | no_change                 |             |
+    mute stranger             | refused_unknown_leg       |             |
+    drop caller               | refused_never_the_caller  |             |
+    drop taker                | taker_dropped             |             | hang up k
+    drop partner              | partner_dropped           |             | hang up t1
+    drop stranger             | refused_unknown_leg       |             |
     """,
     "waiting": """
-    a taker is called      | taker_called               |             |
-    a partner is called    | partner_adopted            |             |
-    caller is told again   | known_leg                  |             |
-    caller rings           | no_change                  |             |
-    caller answers         | no_change                  |             |
-    caller joins           | caller_joined              |             |
-    caller leaves          | no_change                  |             |
-    caller hangs up        | caller_ended               | staff       | hang up t1, 12345: caller_hung_up
-    caller is lost         | caller_ended               | staff       | hang up t1, 12345: caller_hung_up
-    taker rings            | no_change                  |             |
-    taker answers          | no_change                  |             |
-    taker joins            | unknown_leg                |             |
-    taker leaves           | no_change                  |             |
-    taker hangs up         | unknown_leg                |             |
-    taker is lost          | unknown_leg                |             |
-    partner rings          | no_change                  |             |
-    partner answers        | partner_waiting            |             |
-    partner joins          | partner_joined             | handed_over |
-    partner leaves         | no_change                  |             |
-    partner hangs up       | invite_no_answer_rescued   | queued      | rescue, 12345: no_answer
-    partner is lost        | invite_unreachable_rescued | queued      | rescue, 12345: unreachable
-    stranger rings         | no_change                  |             |
-    stranger answers       | no_change                  |             |
-    stranger joins         | unknown_leg                |             |
-    stranger leaves        | no_change                  |             |
-    stranger hangs up      | unknown_leg                |             |
-    stranger is lost       | unknown_leg                |             |
-    invite 12345 fails     | leg_will_tell              |             |
-    invite 12345 is late   | invite_no_answer_rescued   | queued      | hang up t1, rescue, 12345: no_answer
-    invite unknown fails   | no_change                  |             |
-    invite unknown is late | no_change                  |             |
-    the caller is free     | caller_freed_wait          |             | answer wait
-    news is late           | no_change                  |             |
-    key 12345              | refused_no_call            |             |
-    key 119                | refused_no_call            |             |
-    key 119 closed         | refused_no_call            |             |
-    key 119 full           | refused_no_call            |             |
-    key 119, no such mode  | refused_no_call            |             |
-    key 119, other seat    | refused_no_call            |             |
-    key cancel             | cancelled_rescued          | queued      | hang up t1, rescue, 12345: cancelled
-    cancel 12345           | cancelled_rescued          | queued      | hang up t1, rescue, 12345: cancelled
-    cancel unknown         | refused_nothing_to_cancel  |             |
-    key leave              | refused_no_call            |             |
-    key leave, other seat  | refused_no_call            |             |
+    a taker is called         | taker_called               |             |
+    a partner is called       | partner_adopted            |             |
+    caller is told again      | known_leg                  |             |
+    caller rings              | no_change                  |             |
+    caller answers            | no_change                  |             |
+    caller joins              | caller_joined              |             |
+    caller leaves             | no_change                  |             |
+    caller hangs up           | caller_ended               | staff       | hang up t1, 12345: caller_hung_up
+    caller is lost            | caller_ended               | staff       | hang up t1, 12345: caller_hung_up
+    taker rings               | no_change                  |             |
+    taker answers             | no_change                  |             |
+    taker joins               | unknown_leg                |             |
+    taker leaves              | no_change                  |             |
+    taker hangs up            | unknown_leg                |             |
+    taker is lost             | unknown_leg                |             |
+    partner rings             | no_change                  |             |
+    partner answers           | partner_waiting            |             |
+    partner joins             | partner_joined             | handed_over |
+    partner leaves            | no_change                  |             |
+    partner hangs up          | invite_no_answer_rescued   | queued      | rescue, 12345: no_answer
+    partner is lost           | invite_unreachable_rescued | queued      | rescue, 12345: unreachable
+    stranger rings            | no_change                  |             |
+    stranger answers          | no_change                  |             |
+    stranger joins            | unknown_leg                |             |
+    stranger leaves           | no_change                  |             |
+    stranger hangs up         | unknown_leg                |             |
+    stranger is lost          | unknown_leg                |             |
+    invite 12345 fails        | leg_will_tell              |             |
+    invite 12345 is late      | invite_no_answer_rescued   | queued      | hang up t1, rescue, 12345: no_answer
+    invite unknown fails      | no_change                  |             |
+    invite unknown is late    | no_change                  |             |
+    the caller is free        | caller_freed_wait          |             | answer wait
+    news is late              | no_change                  |             |
+    key 12345                 | refused_no_call            |             |
+    key 119                   | refused_no_call            |             |
+    key 119 closed            | refused_no_call            |             |
+    key 119 full              | refused_no_call            |             |
+    key 119, no such mode     | refused_no_call            |             |
+    key 119, other seat       | refused_no_call            |             |
+    key cancel                | cancelled_rescued          | queued      | hang up t1, rescue, 12345: cancelled
+    cancel 12345              | cancelled_rescued          | queued      | hang up t1, rescue, 12345: cancelled
+    cancel unknown            | refused_nothing_to_cancel  |             |
+    key leave                 | refused_no_call            |             |
+    key leave, other seat     | refused_no_call            |             |
+    key group                 | refused_no_call            |             |
+    key hold                  | refused_no_call            |             |
+    key resume                | refused_no_call            |             |
+    key resume, other seat    | refused_no_call            |             |
+    key return                | refused_no_call            |             |
+    partner's key             | refused_no_call            |             |
+    partner's key, no partner | refused_no_call            |             |
+    mute taker                | refused_unknown_leg        |             |
+    unmute taker              | refused_unknown_leg        |             |
+    mute stranger             | refused_unknown_leg        |             |
+    drop caller               | refused_never_the_caller   |             |
+    drop taker                | refused_unknown_leg        |             |
+    drop partner              | cancelled_rescued          | queued      | hang up t1, rescue, 12345: cancelled
+    drop stranger             | refused_unknown_leg        |             |
     """,
     "handed_over": """
-    a taker is called      | taker_called              |             |
-    a partner is called    | partner_adopted           |             |
-    caller is told again   | known_leg                 |             |
-    caller rings           | no_change                 |             |
-    caller answers         | no_change                 |             |
-    caller joins           | caller_joined             |             |
-    caller leaves          | caller_left               |             |
-    caller hangs up        | caller_ended              | staff       | hang up t1, 12345: completed
-    caller is lost         | caller_ended              | staff       | hang up t1, 12345: completed
-    taker rings            | no_change                 |             |
-    taker answers          | no_change                 |             |
-    taker joins            | unknown_leg               |             |
-    taker leaves           | no_change                 |             |
-    taker hangs up         | unknown_leg               |             |
-    taker is lost          | unknown_leg               |             |
-    partner rings          | no_change                 |             |
-    partner answers        | no_change                 |             |
-    partner joins          | partner_joined            |             |
-    partner leaves         | partner_left              | queued      |
-    partner hangs up       | partner_ended_completed   | queued      | 12345: completed
-    partner is lost        | partner_ended_link_lost   | queued      | 12345: link_lost
-    stranger rings         | no_change                 |             |
-    stranger answers       | no_change                 |             |
-    stranger joins         | unknown_leg               |             |
-    stranger leaves        | no_change                 |             |
-    stranger hangs up      | unknown_leg               |             |
-    stranger is lost       | unknown_leg               |             |
-    invite 12345 fails     | no_change                 |             |
-    invite 12345 is late   | no_change                 |             |
-    invite unknown fails   | no_change                 |             |
-    invite unknown is late | no_change                 |             |
-    the caller is free     | caller_freed              |             | await news
-    news is late           | no_change                 |             |
-    key 12345              | refused_no_call           |             |
-    key 119                | refused_no_call           |             |
-    key 119 closed         | refused_no_call           |             |
-    key 119 full           | refused_no_call           |             |
-    key 119, no such mode  | refused_no_call           |             |
-    key 119, other seat    | refused_no_call           |             |
-    key cancel             | refused_nothing_to_cancel |             |
-    cancel 12345           | refused_nothing_to_cancel |             |
-    cancel unknown         | refused_nothing_to_cancel |             |
-    key leave              | refused_no_call           |             |
-    key leave, other seat  | refused_no_call           |             |
+    a taker is called         | taker_called              |             |
+    a partner is called       | partner_adopted           |             |
+    caller is told again      | known_leg                 |             |
+    caller rings              | no_change                 |             |
+    caller answers            | no_change                 |             |
+    caller joins              | caller_joined             |             |
+    caller leaves             | caller_left               |             |
+    caller hangs up           | caller_ended              | staff       | hang up t1, 12345: completed
+    caller is lost            | caller_ended              | staff       | hang up t1, 12345: completed
+    taker rings               | no_change                 |             |
+    taker answers             | no_change                 |             |
+    taker joins               | unknown_leg               |             |
+    taker leaves              | no_change                 |             |
+    taker hangs up            | unknown_leg               |             |
+    taker is lost             | unknown_leg               |             |
+    partner rings             | no_change                 |             |
+    partner answers           | no_change                 |             |
+    partner joins             | partner_joined            |             |
+    partner leaves            | partner_left              | queued      |
+    partner hangs up          | partner_ended_completed   | queued      | 12345: completed
+    partner is lost           | partner_ended_link_lost   | queued      | 12345: link_lost
+    stranger rings            | no_change                 |             |
+    stranger answers          | no_change                 |             |
+    stranger joins            | unknown_leg               |             |
+    stranger leaves           | no_change                 |             |
+    stranger hangs up         | unknown_leg               |             |
+    stranger is lost          | unknown_leg               |             |
+    invite 12345 fails        | no_change                 |             |
+    invite 12345 is late      | no_change                 |             |
+    invite unknown fails      | no_change                 |             |
+    invite unknown is late    | no_change                 |             |
+    the caller is free        | caller_freed              |             | await news
+    news is late              | no_change                 |             |
+    key 12345                 | refused_no_call           |             |
+    key 119                   | refused_no_call           |             |
+    key 119 closed            | refused_no_call           |             |
+    key 119 full              | refused_no_call           |             |
+    key 119, no such mode     | refused_no_call           |             |
+    key 119, other seat       | refused_no_call           |             |
+    key cancel                | refused_nothing_to_cancel |             |
+    cancel 12345              | refused_nothing_to_cancel |             |
+    cancel unknown            | refused_nothing_to_cancel |             |
+    key leave                 | refused_no_call           |             |
+    key leave, other seat     | refused_no_call           |             |
+    key group                 | refused_no_call           |             |
+    key hold                  | refused_no_call           |             |
+    key resume                | refused_no_call           |             |
+    key resume, other seat    | refused_no_call           |             |
+    key return                | refused_no_call           |             |
+    partner's key             | caller_returned           |             | rescue, hang up t1, 12345: returned
+    partner's key, no partner | refused_no_call           |             |
+    mute taker                | refused_unknown_leg       |             |
+    unmute taker              | refused_unknown_leg       |             |
+    mute stranger             | refused_unknown_leg       |             |
+    drop caller               | refused_never_the_caller  |             |
+    drop taker                | refused_unknown_leg       |             |
+    drop partner              | refused_last_with_caller  |             |
+    drop stranger             | refused_unknown_leg       |             |
     """,
     "staff": """
-    a taker is called      | taker_called              |             |
-    a partner is called    | late_partner_released     |             | hang up t9
-    caller is told again   | known_leg                 |             |
-    caller rings           | no_change                 |             |
-    caller answers         | no_change                 |             |
-    caller joins           | unknown_leg               |             |
-    caller leaves          | no_change                 |             |
-    caller hangs up        | unknown_leg               |             |
-    caller is lost         | unknown_leg               |             |
-    taker rings            | no_change                 |             |
-    taker answers          | no_change                 |             |
-    taker joins            | taker_joined              |             |
-    taker leaves           | taker_left                |             |
-    taker hangs up         | taker_ended               |             | hang up t1
-    taker is lost          | taker_ended               |             | hang up t1
-    partner rings          | no_change                 |             |
-    partner answers        | no_change                 |             |
-    partner joins          | partner_joined            |             |
-    partner leaves         | partner_left              |             |
-    partner hangs up       | partner_gone              |             | hang up k
-    partner is lost        | partner_gone              |             | hang up k
-    stranger rings         | no_change                 |             |
-    stranger answers       | no_change                 |             |
-    stranger joins         | unknown_leg               |             |
-    stranger leaves        | no_change                 |             |
-    stranger hangs up      | unknown_leg               |             |
-    stranger is lost       | unknown_leg               |             |
-    invite 12345 fails     | no_change                 |             |
-    invite 12345 is late   | no_change                 |             |
-    invite unknown fails   | no_change                 |             |
-    invite unknown is late | no_change                 |             |
-    the caller is free     | caller_already_gone       |             | answer end
-    news is late           | no_change                 |             |
-    key 12345              | refused_no_call           |             |
-    key 119                | refused_no_call           |             |
-    key 119 closed         | refused_no_call           |             |
-    key 119 full           | refused_no_call           |             |
-    key 119, no such mode  | refused_no_call           |             |
-    key 119, other seat    | refused_no_call           |             |
-    key cancel             | refused_nothing_to_cancel |             |
-    cancel 12345           | refused_nothing_to_cancel |             |
-    cancel unknown         | refused_nothing_to_cancel |             |
-    key leave              | taker_leaves              |             | hang up k
-    key leave, other seat  | refused_no_call           |             |
+    a taker is called         | taker_called              |             |
+    a partner is called       | late_partner_released     |             | hang up t9
+    caller is told again      | known_leg                 |             |
+    caller rings              | no_change                 |             |
+    caller answers            | no_change                 |             |
+    caller joins              | unknown_leg               |             |
+    caller leaves             | no_change                 |             |
+    caller hangs up           | unknown_leg               |             |
+    caller is lost            | unknown_leg               |             |
+    taker rings               | no_change                 |             |
+    taker answers             | no_change                 |             |
+    taker joins               | taker_joined              |             |
+    taker leaves              | taker_left                |             |
+    taker hangs up            | taker_ended               |             | hang up t1
+    taker is lost             | taker_ended               |             | hang up t1
+    partner rings             | no_change                 |             |
+    partner answers           | no_change                 |             |
+    partner joins             | partner_joined            |             |
+    partner leaves            | partner_left              |             |
+    partner hangs up          | partner_gone              |             | hang up k
+    partner is lost           | partner_gone              |             | hang up k
+    stranger rings            | no_change                 |             |
+    stranger answers          | no_change                 |             |
+    stranger joins            | unknown_leg               |             |
+    stranger leaves           | no_change                 |             |
+    stranger hangs up         | unknown_leg               |             |
+    stranger is lost          | unknown_leg               |             |
+    invite 12345 fails        | no_change                 |             |
+    invite 12345 is late      | no_change                 |             |
+    invite unknown fails      | no_change                 |             |
+    invite unknown is late    | no_change                 |             |
+    the caller is free        | caller_already_gone       |             | answer end
+    news is late              | no_change                 |             |
+    key 12345                 | refused_no_call           |             |
+    key 119                   | refused_no_call           |             |
+    key 119 closed            | refused_no_call           |             |
+    key 119 full              | refused_no_call           |             |
+    key 119, no such mode     | refused_no_call           |             |
+    key 119, other seat       | refused_no_call           |             |
+    key cancel                | refused_nothing_to_cancel |             |
+    cancel 12345              | refused_nothing_to_cancel |             |
+    cancel unknown            | refused_nothing_to_cancel |             |
+    key leave                 | taker_leaves              |             | hang up k
+    key leave, other seat     | refused_no_call           |             |
+    key group                 | refused_no_call           |             |
+    key hold                  | refused_no_call           |             |
+    key resume                | refused_no_call           |             |
+    key resume, other seat    | refused_no_call           |             |
+    key return                | refused_no_call           |             |
+    partner's key             | refused_no_call           |             |
+    partner's key, no partner | refused_no_call           |             |
+    mute taker                | muted                     |             | mute k
+    unmute taker              | no_change                 |             |
+    mute stranger             | refused_unknown_leg       |             |
+    drop caller               | refused_unknown_leg       |             |
+    drop taker                | taker_dropped             |             | hang up k
+    drop partner              | partner_dropped           |             | hang up t1
+    drop stranger             | refused_unknown_leg       |             |
     """,
     "ended": """
-    a taker is called      | taker_called              |             |
-    a partner is called    | late_partner_released     |             | hang up t9
-    caller is told again   | known_leg                 |             |
-    caller rings           | no_change                 |             |
-    caller answers         | no_change                 |             |
-    caller joins           | unknown_leg               |             |
-    caller leaves          | no_change                 |             |
-    caller hangs up        | unknown_leg               |             |
-    caller is lost         | unknown_leg               |             |
-    taker rings            | no_change                 |             |
-    taker answers          | no_change                 |             |
-    taker joins            | unknown_leg               |             |
-    taker leaves           | no_change                 |             |
-    taker hangs up         | unknown_leg               |             |
-    taker is lost          | unknown_leg               |             |
-    partner rings          | no_change                 |             |
-    partner answers        | no_change                 |             |
-    partner joins          | unknown_leg               |             |
-    partner leaves         | no_change                 |             |
-    partner hangs up       | unknown_leg               |             |
-    partner is lost        | unknown_leg               |             |
-    stranger rings         | no_change                 |             |
-    stranger answers       | no_change                 |             |
-    stranger joins         | unknown_leg               |             |
-    stranger leaves        | no_change                 |             |
-    stranger hangs up      | unknown_leg               |             |
-    stranger is lost       | unknown_leg               |             |
-    invite 12345 fails     | no_change                 |             |
-    invite 12345 is late   | no_change                 |             |
-    invite unknown fails   | no_change                 |             |
-    invite unknown is late | no_change                 |             |
-    the caller is free     | caller_already_gone       |             | answer end
-    news is late           | no_change                 |             |
-    key 12345              | refused_no_call           |             |
-    key 119                | refused_no_call           |             |
-    key 119 closed         | refused_no_call           |             |
-    key 119 full           | refused_no_call           |             |
-    key 119, no such mode  | refused_no_call           |             |
-    key 119, other seat    | refused_no_call           |             |
-    key cancel             | refused_nothing_to_cancel |             |
-    cancel 12345           | refused_nothing_to_cancel |             |
-    cancel unknown         | refused_nothing_to_cancel |             |
-    key leave              | refused_no_call           |             |
-    key leave, other seat  | refused_no_call           |             |
+    a taker is called         | taker_called              |             |
+    a partner is called       | late_partner_released     |             | hang up t9
+    caller is told again      | known_leg                 |             |
+    caller rings              | no_change                 |             |
+    caller answers            | no_change                 |             |
+    caller joins              | unknown_leg               |             |
+    caller leaves             | no_change                 |             |
+    caller hangs up           | unknown_leg               |             |
+    caller is lost            | unknown_leg               |             |
+    taker rings               | no_change                 |             |
+    taker answers             | no_change                 |             |
+    taker joins               | unknown_leg               |             |
+    taker leaves              | no_change                 |             |
+    taker hangs up            | unknown_leg               |             |
+    taker is lost             | unknown_leg               |             |
+    partner rings             | no_change                 |             |
+    partner answers           | no_change                 |             |
+    partner joins             | unknown_leg               |             |
+    partner leaves            | no_change                 |             |
+    partner hangs up          | unknown_leg               |             |
+    partner is lost           | unknown_leg               |             |
+    stranger rings            | no_change                 |             |
+    stranger answers          | no_change                 |             |
+    stranger joins            | unknown_leg               |             |
+    stranger leaves           | no_change                 |             |
+    stranger hangs up         | unknown_leg               |             |
+    stranger is lost          | unknown_leg               |             |
+    invite 12345 fails        | no_change                 |             |
+    invite 12345 is late      | no_change                 |             |
+    invite unknown fails      | no_change                 |             |
+    invite unknown is late    | no_change                 |             |
+    the caller is free        | caller_already_gone       |             | answer end
+    news is late              | no_change                 |             |
+    key 12345                 | refused_no_call           |             |
+    key 119                   | refused_no_call           |             |
+    key 119 closed            | refused_no_call           |             |
+    key 119 full              | refused_no_call           |             |
+    key 119, no such mode     | refused_no_call           |             |
+    key 119, other seat       | refused_no_call           |             |
+    key cancel                | refused_nothing_to_cancel |             |
+    cancel 12345              | refused_nothing_to_cancel |             |
+    cancel unknown            | refused_nothing_to_cancel |             |
+    key leave                 | refused_no_call           |             |
+    key leave, other seat     | refused_no_call           |             |
+    key group                 | refused_no_call           |             |
+    key hold                  | refused_no_call           |             |
+    key resume                | refused_no_call           |             |
+    key resume, other seat    | refused_no_call           |             |
+    key return                | refused_no_call           |             |
+    partner's key             | refused_no_call           |             |
+    partner's key, no partner | refused_no_call           |             |
+    mute taker                | refused_unknown_leg       |             |
+    unmute taker              | refused_unknown_leg       |             |
+    mute stranger             | refused_unknown_leg       |             |
+    drop caller               | refused_unknown_leg       |             |
+    drop taker                | refused_unknown_leg       |             |
+    drop partner              | refused_unknown_leg       |             |
+    drop stranger             | refused_unknown_leg       |             |
     """,
 }
 
@@ -565,7 +839,9 @@ def test_calls_are_of_the_situation_that_they_are_named_after() -> None:
         assert call.situation == ("talking" if name == "asking" else name)
 
 
-@pytest.mark.parametrize("event", [e for e in EVENTS if e.startswith(("key", "cancel"))])
+@pytest.mark.parametrize(
+    "event", [e for e in EVENTS if e.startswith(("key", "cancel", "partner's", "mute", "unmute", "drop"))]
+)
 @pytest.mark.parametrize("name", CALLS)
 def test_every_press_is_answered(name: str, event: str) -> None:
     decision = decide(CALLS[name], EVENTS[event])
