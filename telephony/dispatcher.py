@@ -32,7 +32,7 @@ from telephony.core.events import CallerFreed, Event, FreedTimeout, InviteTimeou
 from telephony.core.transitions import decide
 from telephony.desk import Desk, Item, answer
 from telephony.ended import EndedCalls
-from telephony.errors import NotFound, StoreDown
+from telephony.errors import LinkDown, NotFound, Refusal, StoreDown
 from telephony.executor import Executor
 from telephony.feed import Feed
 from telephony.metrics import Metrics
@@ -186,9 +186,13 @@ class Dispatcher:
             self._index(decision.call)
             await self._save(decision.call)
             self._publish(before, decision.call)
+        failed: Refused | None = None
         for command in decision.commands:
-            await self._perform(desk, command)
-        answer(item.reply, decision.reply or Refused("no_answer", "the event has no answer"))
+            try:
+                await self._perform(desk, command)
+            except (LinkDown, Refusal) as error:
+                failed = Refused("asterisk_refused", str(error))
+        answer(item.reply, failed or decision.reply or Refused("no_answer", "the event has no answer"))
 
     async def _perform(self, desk: Desk, command: Command) -> None:
         match command:

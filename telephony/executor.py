@@ -30,6 +30,13 @@ from telephony.errors import LinkDown, Refusal
 
 log = structlog.get_logger("executor")
 
+PRESSED = (
+    HoldCaller,
+    BringBack,
+    SendDigits,
+    Mute,
+)  # nothing but a press asks for these, and it waits for them
+
 
 class Asterisk(Protocol):
     """What the executor asks of Asterisk. LinkDown when it cannot be asked, Refusal when it says no."""
@@ -55,7 +62,10 @@ class Executor:
         self._clock = clock
 
     async def run(self, command: Command) -> Event | None:
-        """Carry out `command`; returns the event that its failure is, if it failed and that matters."""
+        """Carry out `command`; returns the event that its failure is, if it failed and that matters to the call.
+
+        LinkDown and Refusal are raised for what matters to the presser only (PRESSED).
+        """
         try:
             match command:
                 case InvitePartner():
@@ -80,4 +90,6 @@ class Executor:
             log.warning("command_failed", command=type(command).__name__, error=str(error))
             if isinstance(command, InvitePartner):
                 return InviteFailed(self._clock(), command.transfer_id, str(error))
+            if isinstance(command, PRESSED):
+                raise
         return None

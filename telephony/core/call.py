@@ -245,7 +245,7 @@ class Call:
         taker, partner = bool(self.talking(Role.TAKER)), bool(self.talking(Role.PARTNER))
         if self.caller_leg is None:
             return Situation.STAFF if any(leg.alive for leg in self.legs) else Situation.ENDED
-        if self.held and self.takers:
+        if self.held and self.takers and not self.talking(Role.CALLER):
             return Situation.CONSULT if taker and partner else Situation.HELD
         if taker:
             if partner:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 MEANINGS = {
+    "asterisk_refused": "Asterisk did not do it; the message is its own",
     "bad_idempotency_key": "the Idempotency-Key is empty, too long or there twice",
     "bad_input": "a value is not what it must be; `details.at` says which",
     "bad_json": "the body is not JSON in UTF-8",

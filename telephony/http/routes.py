@@ -11,7 +11,7 @@ from telephony.switchboard import LineStatus
 from telephony.views import CallView, LegView, TransferView
 
 _LINK = ("link_down",)
-_PRESS = ("no_call", "line_closed", "line_full", "too_many_transfers", "returned_once")
+_PRESS = ("no_call", "asterisk_refused", "line_closed", "line_full", "too_many_transfers", "returned_once")
 
 ROUTES: tuple[Route, ...] = (
     Route(

@@ -63,6 +63,13 @@ class Api:
             assert time.monotonic() < deadline, f"still live after {within} s: {calls}"
             await asyncio.sleep(0.02)
 
+    async def calls_waiting(self, count: int, within: float = 5.0) -> None:
+        """Wait until so many calls are in the queue."""
+        deadline = time.monotonic() + within
+        while (waiting := sum(call["situation"] == "queued" for call in await self.calls())) != count:
+            assert time.monotonic() < deadline, f"{waiting} calls wait, not {count}, after {within} s"
+            await asyncio.sleep(0.05)
+
     async def call_with(self, *, situation: str, within: float = 5.0) -> Any:
         """The one live call, once it is in this situation."""
         deadline = time.monotonic() + within

@@ -54,11 +54,13 @@ class Lab:
 
 
 def _config(name: str, state: Path) -> Path:
-    """The hotline's own file, but partners are given up after 3 s: nobody wants to wait for a phone in a test."""
+    """The hotline's own file, but a partner is given up after 3 s, and a silent leg taken for lost after 4."""
     text = hotline_file(name).read_text(encoding="utf-8")
-    assert "answer_timeout = 20" in text
+    for old, new in (("answer_timeout = 20", "answer_timeout = 3"), ("[sip]\n", "[sip]\nrtp_timeout = 4\n")):
+        assert old in text
+        text = text.replace(old, new)
     config = state / f"{name}.toml"
-    config.write_text(text.replace("answer_timeout = 20", "answer_timeout = 3"), encoding="utf-8")
+    config.write_text(text, encoding="utf-8")
     return config
 
 
