@@ -238,7 +238,7 @@ TABLE = {
     key leave                 | refused_nobody_to_leave_with |             |
     key leave, other seat     | refused_no_call              |             |
     key group                 | group_invited                | inviting    | invite 119, watch, invite gas, watch
-    key hold                  | held                         | held        | hold
+    key hold                  | held                         |             | hold
     key resume                | refused_not_held             |             |
     key resume, other seat    | refused_no_call              |             |
     key return                | refused_not_over_a_line      |             |
@@ -358,7 +358,7 @@ TABLE = {
     key leave                 | taker_leaves              |             | hang up k
     key leave, other seat     | refused_no_call           |             |
     key group                 | group_invited             |             | invite 119, watch, invite gas, watch
-    key hold                  | held                      | held        | hold
+    key hold                  | held                      |             | hold
     key resume                | refused_not_held          |             |
     key resume, other seat    | refused_no_call           |             |
     key return                | refused_not_over_a_line   |             |
@@ -538,7 +538,7 @@ TABLE = {
     key leave                 | taker_leaves              |             | hang up k
     key leave, other seat     | refused_no_call           |             |
     key group                 | group_invited             |             | invite 119, watch, invite gas, watch
-    key hold                  | held                      | consult     | hold
+    key hold                  | held                      |             | hold
     key resume                | refused_not_held          |             |
     key resume, other seat    | refused_no_call           |             |
     key return                | refused_not_over_a_line   |             |
