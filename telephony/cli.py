@@ -31,7 +31,8 @@ AsteriskRoot = Annotated[Path, typer.Option(help="Where Asterisk is installed.")
 def provision_command(config: Config, state: State, asterisk_root: AsteriskRoot = Path("/")) -> None:
     """Make what is missing of secrets and certificates, and write Asterisk's configuration."""
     settings = load(config)
-    provision(settings, StateDirectory(state), asterisk_root.resolve())
+    for warning in provision(settings, StateDirectory(state), asterisk_root.resolve()):
+        typer.echo(f"telephony: warning: {warning}", err=True)
     typer.echo(
         f"hotline {settings.hotline}: {len(settings.seats)} seats, {len(settings.lines)} lines: {state}"
     )

@@ -5,13 +5,14 @@ Any recording may take its place: Asterisk plays whatever lies in the `moh` dire
 
 from __future__ import annotations
 
-import array
 import math
-import wave
 from pathlib import Path
 
-RATE = 8000  # samples a second: what alaw carries
+from telephony.secrets import write_private
+from telephony.sound import RATE, encode
+
 NOTE = 0.6  # s
+ROUNDS = 3  # 29 s; an announcement is spoken again between two of these
 _CHORDS = (
     (261.6, 329.6, 392.0, 329.6),
     (220.0, 261.6, 329.6, 261.6),
@@ -23,16 +24,8 @@ _LEVEL = 6000  # of 32767, about -15 dBm0
 
 def write_music(path: Path) -> None:
     """Write the music to `path` as 16-bit mono WAV."""
-    samples = array.array("h")
-    for chord in _CHORDS:
-        for frequency in chord:
-            samples.extend(_note(frequency))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with wave.open(str(path), "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(2)
-        file.setframerate(RATE)
-        file.writeframes(samples.tobytes())
+    samples = [sample for chord in _CHORDS for frequency in chord for sample in _note(frequency)]
+    write_private(path, encode(samples * ROUNDS))
 
 
 def _note(frequency: float) -> list[int]:

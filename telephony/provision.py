@@ -11,11 +11,12 @@ import json
 import shutil
 from pathlib import Path
 
-from telephony import asterisk_files
+from telephony import announcements, asterisk_files
 from telephony.errors import ConfigError
 from telephony.music import write_music
 from telephony.secrets import Secrets, write_private
 from telephony.settings import Settings
+from telephony.speech import EspeakNg
 from telephony.tokens import token_hashes
 
 SOURCES = Path(__file__).resolve().parent.parent
@@ -35,10 +36,15 @@ class StateDirectory:
         self.asterisk_conf = self.asterisk / "asterisk.conf"
         self.etc = self.asterisk / "etc"
         self.data = self.asterisk / "data"
+        self.sounds = self.data / "sounds" / "zh" / "hotline"
+        self.recordings = self.root / "announcements"  # the administrator's; never written to
 
 
-def provision(settings: Settings, state: StateDirectory, asterisk_root: Path) -> None:
-    """Make or renew everything below `state`; `asterisk_root` is where Asterisk is installed (`/` or a root)."""
+def provision(settings: Settings, state: StateDirectory, asterisk_root: Path) -> list[str]:
+    """Make or renew everything below `state`; `asterisk_root` is where Asterisk is installed (`/` or a root).
+
+    Returns what an administrator should mend, though the hotline works without it: one sentence each.
+    """
     documentation = asterisk_root / "usr/share/asterisk/documentation"
     if not documentation.is_dir():
         raise ConfigError(f"{asterisk_root}: no Asterisk is installed there ({documentation} is missing)")
@@ -52,6 +58,8 @@ def provision(settings: Settings, state: StateDirectory, asterisk_root: Path) ->
     )
     write_private(state.asterisk_conf, asterisk_files.asterisk(settings, state.asterisk, asterisk_root))
     _make_data(state, documentation)
+    texts = announcements.load(SOURCES / "dialplan" / "announcements.toml")
+    return announcements.renew(state.sounds, state.recordings, texts, EspeakNg(asterisk_root).speak)
 
 
 def _make_secrets(settings: Settings, state: StateDirectory) -> dict[str, str]:

@@ -19,13 +19,13 @@ from telephony.errors import ConfigError
 _TEN_YEARS = dt.timedelta(days=3650)
 
 
-def write_private(path: Path, text: str) -> None:
-    """Write `text` to `path` at once and whole, readable by its owner only."""
+def write_private(path: Path, content: str | bytes) -> None:
+    """Write `content` to `path` at once and whole, readable by its owner only."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(text)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content.encode() if isinstance(content, str) else content)
     draft.replace(path)
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from tests.lab import words
 from tests.lab.api import Api
 from tests.lab.softphone import Softphone, Softphones
 from tests.lab.softphone_call import Call
@@ -141,6 +142,25 @@ class Stage:
         while time.monotonic() < until:
             found = self.heard(call)
             assert found == set(tones), f"{call.phone.name} hears {found} and not {set(tones)} any more"
+            await asyncio.sleep(0.1)
+
+    def words(self, call: Call, name: str, site: str = "110") -> list[words.Heard]:
+        """Every time that the phone of `call` has received the announcement `name` of `site`."""
+        file = self._states[site] / "asterisk/data/sounds/zh/hotline" / f"{name}.wav"
+        return words.heard(self.wire.received(call.phone.bind, call.call_id), file)
+
+    async def hears_words(
+        self, call: Call, name: str, *, times: int = 1, whole: bool = True, within: float = 8.0
+    ) -> words.Heard:
+        """Wait until the phone of `call` has received the announcement so many times, to its end if `whole`."""
+        deadline = time.monotonic() + within
+        while True:
+            found = self.words(call, name)
+            if len(found) >= times and (found[-1].whole or not whole):
+                return found[-1]
+            assert time.monotonic() < deadline, (
+                f"{call.phone.name} does not hear {name} after {within} s: {found}"
+            )
             await asyncio.sleep(0.1)
 
     def line_invite(self, number: str) -> SipPacket:

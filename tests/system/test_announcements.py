@@ -1,0 +1,216 @@
+"""What people hear as speech: at the right moment, word for word, with the controller and without it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import time
+
+import pytest
+
+from tests.lab.softphone import Softphone
+from tests.lab.softphone_call import Call
+from tests.lab.stage import CALLER, PARTNER, SIP, TAKER, Stage
+from tests.lab.words import longest_silence
+from tests.system.conftest import Lab
+
+NO_HOLE = 2.0  # s; the longest that a caller may hear nothing
+AT_ONCE = 0.5  # s
+
+
+@pytest.fixture
+async def cast(stage: Stage) -> tuple[Softphone, Softphone, Softphone]:
+    """A citizen, the taker at seat 1001, and the fire brigade's phone, all registered."""
+    return await asyncio.gather(stage.citizen(), stage.seat("1001"), stage.unit("119"))
+
+
+@pytest.fixture
+async def agent(stage: Stage) -> Softphone:
+    """The phone of 12345's seat 1001."""
+    return await stage.seat("1001", site="12345", tone=PARTNER)
+
+
+@pytest.fixture(params=["controller", "dialplan alone"])
+def guarded(request: pytest.FixtureRequest, lab: Lab, cast) -> None:
+    """Once with a controller, once without."""
+    if request.param == "dialplan alone":
+        lab.sites["110"].stop_controller()
+
+
+async def ring_partner(
+    stage: Stage, cast: tuple[Softphone, Softphone, Softphone], digits: str = "*2"
+) -> tuple[Call, Call, Call]:
+    """Citizen and taker talk, the taker's phone sends the line's code, and the partner's phone rings.
+
+    12345 (`*1`) may ring for 25 s; the fire brigade (`*2`) is given up after 3 s in tests.
+    """
+    citizen, taker, unit = cast
+    caller = await citizen.dial(f"sip:110@{SIP['110']}", number="13800138000")
+    ring = await taker.incoming()
+    await ring.answer()
+    await caller.answered()
+    await stage.hears(caller, TAKER)
+    await ring.dtmf(digits)
+    partner = await unit.incoming()
+    await partner.ring()
+    return caller, ring, partner
+
+
+def silence(stage: Stage, call: Call, since: float) -> float:
+    """The longest time, from `since` until now, for which the phone of `call` received nothing to hear."""
+    return longest_silence(stage.wire.received(call.phone.bind, call.call_id).between(since, time.time()))
+
+
+async def end(*calls: Call) -> None:
+    await calls[0].hangup()
+    for call in calls[1:]:
+        await call.ended()
+
+
+async def test_caller_who_waits_alone_hears_that_the_transfer_goes_on_and_then_music(
+    stage: Stage, cast, agent, guarded
+) -> None:
+    caller, taker, partner = await ring_partner(stage, (*cast[:2], agent), "*1")
+    left = time.time()
+    await taker.hangup()
+
+    spoken = await stage.hears_words(caller, "transferring")
+
+    assert spoken.began - left < NO_HOLE
+    music = await stage.hears_music(caller)
+    assert music - spoken.ended < 1.5
+    assert len(stage.words(caller, "transferring")) == 1
+    assert silence(stage, caller, left) < NO_HOLE
+    await partner.answer()
+    await stage.hears(caller, PARTNER)
+    await stage.hears(partner, CALLER)
+    await stage.goes_on_hearing(caller, PARTNER, seconds=1.0)  # who is gone sooner has not taken over
+    await end(partner, caller)
+
+
+async def test_frozen_controller_leaves_no_hole_before_the_announcement(
+    stage: Stage, lab: Lab, cast, agent
+) -> None:
+    caller, taker, partner = await ring_partner(stage, (*cast[:2], agent), "*1")
+    pid = lab.sites["110"].controller.pid
+    assert pid
+    os.kill(pid, signal.SIGSTOP)
+    left = time.time()
+    await taker.hangup()
+
+    try:
+        spoken = await stage.hears_words(caller, "transferring", whole=False)
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+    assert spoken.began - left < NO_HOLE
+    assert silence(stage, caller, left) < NO_HOLE
+    await caller.hangup()
+    await partner.ended()
+
+
+async def test_partners_answer_cuts_the_announcement_off(stage: Stage, cast, agent, guarded) -> None:
+    caller, taker, partner = await ring_partner(stage, (*cast[:2], agent), "*1")
+    await taker.hangup()
+    await stage.hears_words(caller, "transferring", whole=False)
+
+    answered = time.time()
+    await partner.answer()
+
+    talking = await stage.hears(caller, PARTNER)
+    (spoken,) = stage.words(caller, "transferring")
+    assert not spoken.whole
+    assert spoken.ended - answered < AT_ONCE
+    assert talking - answered < AT_ONCE + 0.5  # `hears` wants half a second of it
+    await stage.goes_on_hearing(caller, PARTNER, seconds=1.0)
+    await end(partner, caller)
+
+
+async def test_caller_who_comes_back_is_told_so_while_the_seat_rings_already(
+    stage: Stage, cast, guarded
+) -> None:
+    caller, taker, partner = await ring_partner(stage, cast)
+    await taker.hangup()
+    await stage.hears_words(caller, "transferring", whole=False)
+    refused = time.time()
+    await partner.reject(486)
+
+    back = await taker.phone.incoming()
+
+    assert time.time() - refused < NO_HOLE
+    spoken = await stage.hears_words(caller, "back-in-queue")
+    await stage.hears_music(caller)
+    assert silence(stage, caller, refused) < NO_HOLE
+    assert spoken.began < time.time() < spoken.ended + NO_HOLE
+    await back.answer()
+    await stage.hears(caller, TAKER)
+    await stage.goes_on_hearing(caller, TAKER, seconds=1.0)
+    await end(back, caller)
+
+
+async def test_caller_who_comes_back_to_a_busy_seat_hears_the_same_and_is_the_next(
+    stage: Stage, cast, guarded
+) -> None:
+    caller, taker, partner = await ring_partner(stage, cast)
+    others = await asyncio.gather(stage.citizen(), stage.citizen())
+    second, third = [
+        await each.dial(f"sip:110@{SIP['110']}", number=f"1390013900{n}") for n, each in enumerate(others)
+    ]
+    await taker.hangup()
+    other = await taker.phone.incoming(within=8)
+    await other.answer()
+    waiting, busy = (second, third) if other.remote_number.endswith("1") else (third, second)
+    await busy.answered()
+
+    refused = (await partner.ended()).at
+    await stage.hears_words(caller, "back-in-queue")
+    await stage.hears_music(caller)
+    assert silence(stage, caller, refused) < NO_HOLE
+    await busy.hangup()
+    await other.ended()
+
+    back = await taker.phone.incoming(within=8)
+    assert back.remote_number == "13800138000"
+    await back.answer()
+    await stage.hears(caller, TAKER)
+    await waiting.hangup()
+    await caller.hangup()
+    await back.ended()
+
+
+async def test_partner_who_answers_after_the_caller_has_gone_is_told_and_released(
+    stage: Stage, lab: Lab, cast
+) -> None:
+    # With a controller the ringing is cancelled when the caller goes; without one it goes on.
+    await asyncio.to_thread(lab.sites["110"].stop_controller)
+    caller, taker, partner = await ring_partner(stage, cast)
+    await caller.hangup()
+    await taker.ended()
+
+    answered = time.time()
+    await partner.answer()
+
+    over = await partner.ended()
+    (spoken,) = stage.words(partner, "caller-gone")
+    assert spoken.whole
+    assert spoken.began - answered < AT_ONCE
+    assert over.at - spoken.ended < AT_ONCE
+
+
+@pytest.mark.slow
+async def test_caller_whom_nobody_picks_up_hears_that_all_seats_are_busy_and_then_music(stage: Stage) -> None:
+    citizen = await stage.citizen()
+    caller = await citizen.dial(f"sip:110@{SIP['110']}", number="13800138000")
+    since = await caller.answered(within=25)
+
+    spoken = await stage.hears_words(caller, "please-wait")
+
+    assert spoken.began - since < NO_HOLE
+    await stage.hears_music(caller)
+    assert silence(stage, caller, since) < NO_HOLE
+    taker = await stage.seat("1001")
+    ring = await taker.incoming()
+    await ring.answer()
+    await stage.hears(caller, TAKER)
+    await end(ring, caller)
