@@ -22,7 +22,7 @@ ANSWER_S = 3.0
 MEDIA = {"dialog": "application/dialog-info+xml", "presence": "application/pidf+xml"}
 
 
-class Refused(Exception):  # noqa: N818 - an answer, not a fault
+class Refused(Exception):
     """The subscription was refused; `status` says how."""
 
     def __init__(self, status: int) -> None:
@@ -75,7 +75,9 @@ class Lamp(asyncio.DatagramProtocol):
                 return shown
         except TimeoutError:
             seen = "\n".join(self.bodies[-3:])
-            raise AssertionError(f"{self._code} shows {self.shown}, not {wanted}; it was told\n{seen}") from None
+            raise AssertionError(
+                f"{self._code} shows {self.shown}, not {wanted}; it was told\n{seen}"
+            ) from None
 
     @property
     def shown(self) -> str:

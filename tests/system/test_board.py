@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -65,6 +66,7 @@ async def test_seat_is_followed_from_registering_to_unregistering(stage: Stage, 
         await watcher.sees_seat("1001", "idle")
         caller = await (await stage.citizen()).dial("sip:110@127.0.110.1:5060", number="13800138000")
         ring = await taker.incoming()
+        await ring.ring()
         ringing = await watcher.sees_seat("1001", "ringing")
         await ring.answer()
         talking = await watcher.sees_seat("1001", "talking")
@@ -98,7 +100,7 @@ async def test_line_is_followed_and_each_change_is_told_once(stage: Stage, lab: 
         told = [event["data"] for event in watcher.seen if event.get("type") == type]
         for name in {data[type] for data in told}:
             mine = [data for data in told if data[type] == name]
-            assert all(before != after for before, after in zip(mine, mine[1:], strict=False)), mine
+            assert all(before != after for before, after in itertools.pairwise(mine)), mine
 
 
 async def test_linked_unit_is_told_of_its_own_line_and_of_no_seat(stage: Stage, lab: Lab) -> None:

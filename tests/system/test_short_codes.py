@@ -145,10 +145,10 @@ async def test_without_a_controller_the_code_works_all_the_same(stage: Stage, la
     await asyncio.to_thread(lab.sites["110"].stop_controller)
     await talk.taker.hold()
 
-    first, again = await asyncio.gather(*(dial(talk.taker.phone, "119") for _ in range(2)))
+    assert (await dial(talk.taker.phone, "119")).status == 200
 
-    assert (first.status, again.status) == (200, 200)
     ring = await unit.incoming()
+    assert (await dial(talk.taker.phone, "119")).status == 200  # the same transfer
     assert ring.remote_number == "13800138000"
     await ring.answer()
     await talk.taker.resume()
@@ -176,7 +176,17 @@ async def test_call_goes_on_when_the_second_leg_is_hung_up_at_once(stage: Stage,
 
 @pytest.mark.parametrize(
     "number",
-    ["0119", "1190", "119%26PJSIP%2Fcarrier%2F13800138000", "119;phone-context=x%0d%0a", "gas", "s", "h", "t", "1"],
+    [
+        "0119",
+        "1190",
+        "119%26PJSIP%2Fcarrier%2F13800138000",
+        "119;phone-context=x%0d%0a",
+        "gas",
+        "s",
+        "h",
+        "t",
+        "1",
+    ],
 )
 async def test_what_is_not_exactly_a_code_is_refused(stage: Stage, talk: Talk, number: str) -> None:
     unit = await stage.unit("119", on_invite=200)
@@ -184,7 +194,7 @@ async def test_what_is_not_exactly_a_code_is_refused(stage: Stage, talk: Talk, n
     with pytest.raises(CallFailedError) as refused:
         await (await talk.taker.phone.dial(f"sip:{number}@{SIP['110']}")).answered()
 
-    assert refused.value.status in (400, 404)
+    assert refused.value.status in (400, 404, 484)
     assert unit.calls == {}
     await talk.caller.hangup()
     await talk.taker.ended()
