@@ -27,9 +27,15 @@ SHOWN = {
 
 @pytest.fixture(params=["dialog", "presence"])
 async def lamp(request: pytest.FixtureRequest, stage: Stage, lab: Lab) -> AsyncIterator[Lamp]:
-    """The lamp of line 119, whose far end is away until the test brings it."""
-    await state_becomes(stage, "119", "down", within=QUALIFY)
+    """The lamp of line 119, as each kind of phone watches it."""
     async with stage.lamp("119", event=request.param) as lamp:
+        yield lamp
+
+
+@pytest.fixture
+async def key(stage: Stage) -> AsyncIterator[Lamp]:
+    """The BLF key of line 119."""
+    async with stage.lamp("119") as lamp:
         yield lamp
 
 
@@ -40,7 +46,7 @@ async def state_becomes(stage: Stage, line: str, state: str, within: float = 3.0
         await asyncio.sleep(0.05)
 
 
-async def shows(lamp: Lamp, what: str, within: float = 3.0) -> None:
+async def shows(lamp: Lamp, what: str, within: float = QUALIFY) -> None:
     await lamp.shows(SHOWN[lamp.event][what], within=within)
 
 
@@ -56,10 +62,10 @@ async def test_lamp_and_list_say_when_the_far_end_goes_away_and_comes_back(stage
 
     unit = await stage.unit("119")
 
-    await shows(lamp, "idle", within=QUALIFY)
+    await shows(lamp, "idle")
     await state_becomes(stage, "119", "open")
     await unit.kill()
-    await shows(lamp, "out", within=QUALIFY)
+    await shows(lamp, "out")
     await state_becomes(stage, "119", "down")
 
 
@@ -83,21 +89,21 @@ async def test_lamp_follows_the_call_on_the_line(stage: Stage, lamp: Lamp) -> No
 
 
 async def test_lamp_of_a_closed_line_is_out_and_stays_so_when_the_controller_is_restarted(
-    stage: Stage, lab: Lab, lamp: Lamp
+    stage: Stage, lab: Lab, key: Lamp
 ) -> None:
     await there(stage, "119")
     api = stage.api["110"]
 
     await api.request("PATCH", "/v1/lines/119", {"state": "closed"})
 
-    await shows(lamp, "out")
+    await shows(key, "out")
     await state_becomes(stage, "119", "closed")
     await asyncio.to_thread(lab.sites["110"].stop_controller)
     await asyncio.to_thread(lab.sites["110"].start_controller)
     await state_becomes(stage, "119", "closed")
-    await shows(lamp, "out")
+    await shows(key, "out")
     await api.request("PATCH", "/v1/lines/119", {"state": "open"})
-    await shows(lamp, "idle")
+    await shows(key, "idle")
 
 
 async def test_full_line_is_busy_before_the_press_which_is_refused(stage: Stage) -> None:
@@ -109,6 +115,7 @@ async def test_full_line_is_busy_before_the_press_which_is_refused(stage: Stage)
     other = await (await stage.citizen()).dial(f"sip:110@{SIP['110']}", number="13900139000")
     ring = await (await stage.seat("1002")).incoming()
     await ring.answer()
+    await stage.hears(other, TAKER)
 
     async with stage.lamp("96833") as lamp:
         await lamp.shows("in use")
@@ -125,20 +132,20 @@ async def test_full_line_is_busy_before_the_press_which_is_refused(stage: Stage)
 
 
 async def test_without_a_controller_the_lamp_still_shows_who_uses_the_line(
-    stage: Stage, lab: Lab, lamp: Lamp
+    stage: Stage, lab: Lab, key: Lamp
 ) -> None:
     unit = await there(stage, "119", on_invite=200)
     talk = await stage.talk(await stage.citizen(), await stage.seat("1001"))
-    await shows(lamp, "idle")
+    await shows(key, "idle")
     await asyncio.to_thread(lab.sites["110"].stop_controller)
 
     await talk.taker.dtmf("*2")
 
     partner = await unit.incoming()
-    await shows(lamp, "in use")
+    await shows(key, "in use")
     await stage.hears(talk.caller, TAKER, PARTNER)
     await partner.hangup()
-    await shows(lamp, "idle")
+    await shows(key, "idle")
     await talk.caller.hangup()
     await talk.taker.ended()
 

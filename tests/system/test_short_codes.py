@@ -9,7 +9,6 @@ import pytest
 
 from tests.lab.softphone import Softphone
 from tests.lab.softphone_call import Ended
-from tests.lab.softphone_errors import CallFailedError
 from tests.lab.stage import CALLER, PARTNER, SIP, TAKER, Stage, Talk
 from tests.system.conftest import Lab
 
@@ -174,27 +173,14 @@ async def test_call_goes_on_when_the_second_leg_is_hung_up_at_once(stage: Stage,
     await talk.taker.ended()
 
 
-@pytest.mark.parametrize(
-    "number",
-    [
-        "0119",
-        "1190",
-        "119%26PJSIP%2Fcarrier%2F13800138000",
-        "119;phone-context=x%0d%0a",
-        "gas",
-        "s",
-        "h",
-        "t",
-        "1",
-    ],
-)
-async def test_what_is_not_exactly_a_code_is_refused(stage: Stage, talk: Talk, number: str) -> None:
+async def test_what_is_not_exactly_a_code_is_refused(stage: Stage, talk: Talk) -> None:
     unit = await stage.unit("119", on_invite=200)
+    injected = ("119%26PJSIP%2Fcarrier%2F13800138000", "119;phone-context=x%0d%0a", "119%2c1")
 
-    with pytest.raises(CallFailedError) as refused:
-        await (await talk.taker.phone.dial(f"sip:{number}@{SIP['110']}")).answered()
+    for number in (*injected, "0119", "1190", "1", "gas", "s", "h", "t"):
+        over = await dial(talk.taker.phone, number)
+        assert over.status in (400, 404, 484), number
 
-    assert refused.value.status in (400, 404, 484)
     assert unit.calls == {}
     await talk.caller.hangup()
     await talk.taker.ended()
