@@ -21,7 +21,9 @@ from telephony.ami import AmiLink, AmiSettings
 from telephony.ami.commands import AmiAsterisk
 from telephony.ami.devices import DeviceBook
 from telephony.ami.events import EventTranslator
+from telephony.ami.lamps import Lamps
 from telephony.ami.message import AmiMessage
+from telephony.board import Board
 from telephony.dispatcher import Dispatcher
 from telephony.errors import StoreDown
 from telephony.executor import Executor
@@ -71,6 +73,8 @@ class App:
         self.switchboard = Switchboard(
             settings, self.dispatcher, self.devices, self.closed_lines, self._new_transfer_id, self._clock
         )
+        self.board = Board(self.switchboard, self.feed, Lamps(self.link), self._clock)
+        self.switchboard.on_moved = self.board.moved
         scripts = Scripts(self.dispatcher, self.switchboard, self._expect, self._clock)
         agi = settings.agi.address
         self.agi = AgiServer(agi.host, agi.port, scripts.handlers())
@@ -104,6 +108,7 @@ class App:
             asyncio.create_task(self.link.run(), name="ami"),
             asyncio.create_task(self.redis.run(self._redis_up, self._redis_down), name="redis"),
             asyncio.create_task(self.feed_log.run(self.feed), name="feed"),
+            asyncio.create_task(self.board.run(), name="board"),
             asyncio.create_task(self._stopping.wait(), name="stop"),
         ]
         try:
@@ -141,6 +146,8 @@ class App:
 
     def _on_event(self, message: AmiMessage) -> None:
         self.translator.on_event(message)
+        if message.event == "DeviceStateChange":
+            self.board.moved()
 
     def _expect(self, channel_id: str, call_id: str) -> None:
         self.translator.expect(channel_id, call_id)
@@ -149,15 +156,18 @@ class App:
         await self.recovery.run()
         self.switchboard.ready = True
         self.metrics.asterisk_up.labels(self._settings.hotline).set(1)
+        self.board.renew()
 
     def _link_down(self, reason: str) -> None:
         self.switchboard.ready = False
         self.devices.forget()
         self.metrics.asterisk_up.labels(self._settings.hotline).set(0)
+        self.board.moved()
 
     async def _redis_up(self) -> None:
         self.metrics.redis_up.labels(self._settings.hotline).set(1)
         await self.closed_lines.sync()
+        self.board.moved()
         await self.store.settle()
         if not self._calls_loaded:
             await self._load_calls()

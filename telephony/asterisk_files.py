@@ -31,6 +31,7 @@ def generated(settings: Settings, ami_secret: str, passwords: dict[str, str]) ->
     return {
         "globals.conf": _globals(settings),
         "pjsip.conf": _pjsip(settings, passwords),
+        "codes.conf": _codes(settings),
         "queues.conf": _queues(settings),
         "features.conf": _features(settings),
         "manager.conf": _manager(settings, ami_secret),
@@ -150,6 +151,7 @@ def _line(line: LineSettings, media: dict[str, str]) -> list[str]:
             "line" if line.trusted else "untrusted-line",
             aors=name,
             **media,
+            device_state_busy_at=str(line.capacity),
             set_var=f"TEL_PARTY={line.line}",
         ),
         _section(name, "line-aor", contact=f"sip:{line.number}@{line.address}"),
@@ -201,6 +203,16 @@ def _features(settings: Settings) -> str:
     return _NOTE + "".join(
         f"key-{name} => {dtmf},self,Gosub(key,s,1({name}))\n" for name, dtmf in _keys(settings).items()
     )
+
+
+def _codes(settings: Settings) -> str:
+    """The lines' short codes: exact numbers, and a lamp for each (what it shows: `ami/lamps.py`)."""
+    text = "[from-seat](+)\n"
+    for line in settings.lines:
+        device = f"line-{line.line}"
+        text += f"exten => {line.code},hint,PJSIP/{device}&Custom:{device}\n"
+        text += f"exten => {line.code},1,Set(TEL_KEY={line.line})\n same => n,Goto(short-code,s,1)\n"
+    return _NOTE + text
 
 
 def _manager(settings: Settings, secret: str) -> str:

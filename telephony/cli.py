@@ -48,7 +48,7 @@ def check(config: Config) -> None:
     for line in settings.lines:
         modes = " ".join(line.modes)
         typer.echo(
-            f"  line {line.line} ({line.label}): key {line.key} or {line.dtmf}, {line.address}, {modes}"
+            f"  line {line.line} ({line.label}): key {line.key}, {line.dtmf} or {line.code}, {line.address}, {modes}"
         )
 
 

@@ -20,6 +20,7 @@ from telephony.errors import ConfigError
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
 _NUMBER = re.compile(r"[0-9+*#]{1,32}")
 _DTMF = re.compile(r"\*[0-9]{1,3}")
+_CODE = re.compile(r"[0-9]{1,16}")
 _HOST = re.compile(r"[A-Za-z0-9.-]{1,253}")
 _RESERVED_KEYS = frozenset({"cancel", "leave", "hold", "resume", "merge", "return"})  # keys that are no line
 
@@ -133,7 +134,8 @@ class LineSettings:
     `address`: host:port of the far end. `number`: what is dialled there. `key`: the hotkey's label on the
     seat. `dtmf`: what the taker's phone sends for it. `capacity`: calls at once. `answer_timeout`: seconds
     that the partner's phone is called. `trusted`: whether callers' numbers are asserted to it and believed
-    from it. `case_url`: where the far end can read a case, with `{case_id}` in it.
+    from it. `case_url`: where the far end can read a case, with `{case_id}` in it. `code`: what a phone's
+    speed-dial or BLF key dials for it, by default the line's name or else its number, where that is digits.
     """
 
     line: str
@@ -147,6 +149,7 @@ class LineSettings:
     answer_timeout: float = 25.0
     trusted: bool = True
     case_url: str = ""
+    code: str = ""
 
     def __post_init__(self) -> None:
         _must(_NAME, "lines.line", self.line)
@@ -155,6 +158,9 @@ class LineSettings:
         Address.parse(self.address)
         _must(_NUMBER, "lines.number", self.number)
         _must(_DTMF, "lines.dtmf", self.dtmf)
+        if not self.code:
+            object.__setattr__(self, "code", self.line if _CODE.fullmatch(self.line) else self.number)
+        _must(_CODE, f"lines.code of {self.line}", self.code)
         if not self.modes:
             raise ValueError("lines.modes must name at least one mode")
         if not 1 <= self.capacity <= 10_000:
@@ -206,6 +212,7 @@ class Settings:
         _unique("seats.seat", [seat.seat for seat in self.seats])
         _unique("lines.line", [line.line for line in self.lines])
         _unique("dtmf", [line.dtmf for line in self.lines] + [group.dtmf for group in self.groups])
+        _unique("lines.code", [line.code for line in self.lines])
         _unique("lines and groups", [line.line for line in self.lines] + [g.group for g in self.groups])
         for group in self.groups:
             unknown = set(group.lines) - {line.line for line in self.lines}
@@ -218,6 +225,8 @@ class Settings:
                 raise ValueError(f"seats.queue: {seat.queue!r} is neither {self.hotline!r} nor 'dedicated'")
             if seat.seat in {line.line for line in self.lines}:
                 raise ValueError(f"seats.seat: {seat.seat!r} is the name of a line too")
+            if seat.seat in {line.code for line in self.lines}:
+                raise ValueError(f"seats.seat: {seat.seat!r} is the code of a line too")
 
     def line(self, name: str) -> LineSettings | None:
         return next((line for line in self.lines if line.line == name), None)

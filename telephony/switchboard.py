@@ -98,7 +98,10 @@ class ClosedLines(Protocol):
 
 
 class Switchboard:
-    """The operations on one hotline. Refusal (with a stable code) says why something cannot be done."""
+    """The operations on one hotline. Refusal (with a stable code) says why something cannot be done.
+
+    `on_moved` is told when a line was opened or closed.
+    """
 
     def __init__(
         self,
@@ -116,6 +119,7 @@ class Switchboard:
         self._new_transfer_id = new_transfer_id
         self._clock = clock
         self.ready = False
+        self.on_moved: Callable[[], None] = lambda: None
 
     # -- keys --------------------------------------------------------------------------------
 
@@ -250,6 +254,7 @@ class Switchboard:
         """Close a line to new transfers, or open it; live legs on it go on. NotFound."""
         line = self._line_settings(name)
         await self._closed_lines.set(name, closed=closed)
+        self.on_moved()
         return self._line_status(line)
 
     def _line_settings(self, name: str) -> LineSettings:

@@ -90,6 +90,7 @@ class Scripts:
             return
         except Refusal as refusal:
             log.info("key_refused", seat=seat, key=key, code=refusal.code)
+            await session.set_variable("TEL_REFUSED", refusal.code)
         await session.set_variable("TEL_TAKEN", "yes")
 
     async def give_back(self, session: AgiSession) -> None:

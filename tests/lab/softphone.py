@@ -61,6 +61,7 @@ class Softphone:
         self._gone = ""
         self._ready = False
         self._killed = False
+        self._closed = False
 
     def __repr__(self) -> str:
         return f"<phone {self.name} at {self.bind}, {self.tone} Hz>"
@@ -146,8 +147,9 @@ class Softphone:
 
     async def close(self) -> None:
         """Hang up, unregister, end the process. A phone that crashed raises PhoneDiedError."""
-        if self._killed:
+        if self._killed or self._closed:
             return
+        self._closed = True
         crashed = self._gone
         self._writer.close()
         try:

@@ -16,6 +16,7 @@ from typing import Any, Self
 
 from tests.lab import words
 from tests.lab.api import Api
+from tests.lab.lamp import Lamp
 from tests.lab.softphone import Softphone, Softphones
 from tests.lab.softphone_call import Call
 from tests.lab.wire import SipPacket, Wire
@@ -48,6 +49,7 @@ class Stage:
         self._logs = logs
         self._seats = 0
         self._callers = 0
+        self._lamps = 0
         self.api: dict[str, Api] = {}
 
     async def __aenter__(self) -> Self:
@@ -92,6 +94,12 @@ class Stage:
     async def unit(self, line: str, tone: int = PARTNER, on_invite: int | None = None) -> Softphone:
         """The far end of the line to 119, 120 or gas."""
         return await self.phones.add(line, bind=FAR_END[line], tone=tone, on_invite=on_invite)
+
+    def lamp(self, code: str, *, seat: str = "1003", event: str = "dialog", site: str = "110") -> Lamp:
+        """A BLF key (or, with event `presence`, an entry of the list) on a phone of the seat; a context manager."""
+        self._lamps += 1
+        password = self._secret(site, "seats.json")[seat]
+        return Lamp(f"127.0.0.{150 + self._lamps}", SIP[site], seat, password, code=code, event=event)
 
     async def talk(
         self,

@@ -54,9 +54,15 @@ class Lab:
 
 
 def _config(name: str, state: Path) -> Path:
-    """The hotline's own file, but a partner is given up after 3 s, and a silent leg taken for lost after 4."""
+    """The hotline's own file, but a partner is given up after 3 s, a silent leg taken for lost after 4,
+    and the line to the gas company takes one call at a time.
+    """
     text = hotline_file(name).read_text(encoding="utf-8")
-    for old, new in (("answer_timeout = 20", "answer_timeout = 3"), ("[sip]\n", "[sip]\nrtp_timeout = 4\n")):
+    for old, new in (
+        ("answer_timeout = 20", "answer_timeout = 3"),
+        ("[sip]\n", "[sip]\nrtp_timeout = 4\n"),
+        ('number = "96833"\n', 'number = "96833"\ncapacity = 1\n'),
+    ):
         assert old in text
         text = text.replace(old, new)
     config = state / f"{name}.toml"

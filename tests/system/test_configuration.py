@@ -19,6 +19,8 @@ def test_both_hotlines_load_their_files_without_a_warning(lab: Lab) -> None:
             site.asterisk_cli(command)
         log = (site.state / "asterisk" / "log" / "messages.log").read_text(encoding="utf-8")
         booted = [line for line in log.splitlines() if re.search(r"(WARNING|ERROR)\[\d+\] ", line)]
+        # Now and then: the other hotline's OPTIONS is being answered while Asterisk still loads.
+        booted = [line for line in booted if "registered during operation" not in line]
         assert booted == []
 
 
