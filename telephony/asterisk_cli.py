@@ -24,7 +24,10 @@ CONNECT_LIMIT = 2  # seconds
 ANSWER_LIMIT = 5  # seconds
 _NOTE = "; Written by `telephony provision`; changes here are lost.\n"
 _SILENT = ("controller", "does not answer")
-_ALONE = ("calls", "go on by the dialplan alone; see them with: core show channels, queue show, bridge show all")
+_ALONE = (
+    "calls",
+    "go on by the dialplan alone; see them with: core show channels, queue show, bridge show all",
+)
 NO_ANSWER = {
     "look": (_SILENT, _ALONE),
     "steer": (_SILENT, ("command", "not carried out, or not known to be: look again"), _ALONE),
@@ -36,7 +39,9 @@ def form(rows: Sequence[tuple[str, str]]) -> str:
 
     What cannot be printed, or would steer a terminal, is replaced.
     """
-    return "&".join(f"{quote(_printable(name), safe='')}={quote(_printable(value), safe='')}" for name, value in rows)
+    return "&".join(
+        f"{quote(_printable(name), safe='')}={quote(_printable(value), safe='')}" for name, value in rows
+    )
 
 
 def _printable(text: str) -> str:
