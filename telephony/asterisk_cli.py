@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import quote
 
+from telephony.printable import printable
 from telephony.settings import Address
 
 USER = "asterisk"  # as whom Asterisk comes, with the secret as its password (HTTP Basic)
@@ -35,22 +36,15 @@ NO_ANSWER = {
 
 
 def form(rows: Sequence[tuple[str, str]]) -> str:
-    """Names and values as res_config_curl reads them: everything but letters, digits and `_.-~` in per cent.
-
-    What cannot be printed, or would steer a terminal, is replaced.
-    """
+    """Names and values as res_config_curl reads them: everything but letters, digits and `_.-~` in per cent."""
     return "&".join(
-        f"{quote(_printable(name), safe='')}={quote(_printable(value), safe='')}" for name, value in rows
+        f"{quote(printable(name), safe='')}={quote(printable(value), safe='')}" for name, value in rows
     )
-
-
-def _printable(text: str) -> str:
-    return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)
 
 
 def no_answer_file(generated: Path, kind: str) -> Path:
     """What is printed for commands of this kind (`look`, `steer`) while the controller does not answer."""
-    return generated / "no-answer" / kind / "single"
+    return generated / f"no-answer-{kind}" / "single"
 
 
 def extconfig(api: Address, generated: Path) -> str:

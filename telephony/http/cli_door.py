@@ -62,7 +62,7 @@ def _handler(
 
 def _admit(context: Context, request: web.Request, expected: bytes) -> None:
     """HttpError: 404 to who is not on this machine, 401 without the right secret, 429 for too many tries."""
-    if not _from_this_machine(request):
+    if not from_this_machine(request):
         raise HttpError(404, "not_found", "Not Found")
     address = f"cli from {request.remote}"
     wait = context.requests.take(address)
@@ -77,7 +77,7 @@ def _admit(context: Context, request: web.Request, expected: bytes) -> None:
     raise HttpError(401, "unauthorized", _WRONG_SECRET)
 
 
-def _from_this_machine(request: web.Request) -> bool:
+def from_this_machine(request: web.Request) -> bool:
     """Whether the peer is a loopback address, or the very one that it has reached, and without TLS.
 
     A peer elsewhere cannot finish a TCP handshake in the name of either.

@@ -79,11 +79,10 @@ def call_row(call: Call, now: float) -> list[Row]:
 
 def transfer_row(transfer: TransferView, now: float) -> Row:
     how = f"ended: {transfer.reason}" if transfer.reason else str(transfer.state)
-    codes = (f", SIP {transfer.sip_code}" if transfer.sip_code else "") + (
-        f", Q.850 {transfer.q850}" if transfer.q850 else ""
-    )
-    asked = f"asked for by {transfer.seat or '-'} at {_when(transfer.asked_at, now)}"
-    return "transfer", f"{transfer.id} to {transfer.line}, {transfer.mode}, {how}{codes}; {asked}"
+    sip = f", SIP {transfer.sip_code}" if transfer.sip_code else ""
+    cause = f", Q.850 {transfer.q850}" if transfer.q850 else ""
+    asked = f"asked for by {transfer.seat or '-'} {_span(now - transfer.asked_at)} ago"
+    return "transfer", f"{transfer.id} to {transfer.line}, {transfer.mode}, {how}{sip}{cause}; {asked}"
 
 
 def seat_rows(seats: Sequence[SeatStatus]) -> list[Row]:
@@ -92,8 +91,18 @@ def seat_rows(seats: Sequence[SeatStatus]) -> list[Row]:
 
 
 def seat_row(seat: SeatStatus, call: Call | None, now: float) -> list[Row]:
+    """One seat, and what can be said in short of the call that it has."""
     rows = [("seat", seat.seat), ("state", str(seat.state)), ("queue", seat.queue)]
-    return rows + (call_row(call, now) if call is not None else [("call", "none")])
+    if call is None:
+        return [*rows, ("call", "none")]
+    view = call_view(call)
+    return [
+        *rows,
+        ("call", view.id),
+        ("situation", str(view.situation)),
+        ("caller", _caller(view)),
+        ("arrived", _when(view.arrived_at, now)),
+    ]
 
 
 def _leg(leg: LegView) -> str:
