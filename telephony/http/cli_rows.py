@@ -106,7 +106,8 @@ def seat_row(seat: SeatStatus, call: Call | None, now: float) -> list[Row]:
 
 
 def _leg(leg: LegView) -> str:
-    return f"{leg.role} {leg.party}: {leg.state}" if leg.party else f"{leg.role}: {leg.state}"
+    party, muted = f" {leg.party}" if leg.party else "", ", muted" if leg.muted else ""
+    return f"{leg.role}{party}: {leg.state}{muted}"
 
 
 def _caller(call: CallView) -> str:

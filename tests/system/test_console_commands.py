@@ -9,6 +9,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -88,6 +89,20 @@ async def test_lines_and_seats_are_listed_with_their_labels_in_chinese(
     assert re.fullmatch(r"offline +dedicated +-", seats["1009"])
     assert (await console.rows("hotline show line gas"))["label"] == "燃气抢修"
     assert (await console.rows("hotline show controller"))["controller"] == "answers"
+
+
+async def test_every_command_that_the_readme_tells_administrators_is_one(console: Console) -> None:
+    readme = (CHECKOUT / "README.md").read_text(encoding="utf-8")
+    section = readme.split("## From the Asterisk CLI")[1].split("\n## ")[0]
+    told = [
+        cell for row in section.splitlines() if row.startswith("| ") for cell in re.findall("`(.+?)`", row)
+    ]
+    commands = [
+        " ".join(word for word in command.split() if re.fullmatch("[a-z]+", word)) for command in told
+    ]
+    assert {*(" ".join(command.split()[:3]) for command in COMMANDS)} <= set(commands)
+    for command in commands:
+        assert "No such command" not in await console.says(f"core show help {command}"), command
 
 
 async def test_live_call_and_transfer_show_and_the_transfer_is_cancelled_by_its_id(
@@ -247,9 +262,10 @@ async def test_cli_with_another_secret_is_told_so_and_sees_nothing(console: Cons
 async def test_console_tells_what_the_controller_itself_misses(console: Console, lab: Lab) -> None:
     site = lab.sites["110"]
     await asyncio.to_thread(site.redis.kill)
-    async with asyncio.timeout(10):
-        while await asyncio.to_thread(site.controller.probe) is None:
-            await asyncio.sleep(0.05)
+    deadline = time.monotonic() + 10
+    while await asyncio.to_thread(site.controller.probe) is None:
+        assert time.monotonic() < deadline, "the controller has not noticed after 10 s that Redis is gone"
+        await asyncio.sleep(0.05)
 
     answer = await console.rows("hotline show lines")
 
