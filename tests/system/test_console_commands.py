@@ -113,22 +113,23 @@ async def test_every_command_that_the_readme_tells_administrators_is_one(console
 async def test_live_call_and_transfer_show_and_the_transfer_is_cancelled_by_its_id(
     console: Console, stage: Stage, cast
 ) -> None:
-    citizen, taker, unit = cast
+    citizen, taker, _ = cast
+    agent = await stage.seat("1001", site="12345", tone=PARTNER)  # that line is rung for 25 s
     assert await console.rows("hotline show calls") == {"calls": "none"}
     talk = await stage.talk(citizen, taker)
-    _, pressed = await stage.api["110"].press("1001", "119")
-    ring = await unit.incoming()
+    _, pressed = await stage.api["110"].press("1001", "12345")
+    ring = await agent.incoming()
     await ring.ring()
     await stage.api["110"].transfer_in(talk.id, pressed["id"], "ringing")
 
     calls = await console.rows("hotline show calls")
     call = await console.rows(f"hotline show call {talk.id}")
-    line = await console.rows("hotline show line 119")
+    line = await console.rows("hotline show line 12345")
     seat = await console.rows("hotline show seat 1001")
 
-    assert re.fullmatch(r"inviting +13800138000 +1001 +0:00:\d\d +119 ringing", calls[talk.id])
+    assert re.fullmatch(r"inviting +13800138000 +1001 +0:00:\d\d +12345 ringing", calls[talk.id])
     assert (call["situation"], call["caller"], call["seat"]) == ("inviting", "13800138000", "1001")
-    assert call["transfer"].startswith(f"{pressed['id']} to 119, warm, ringing; asked for by 1001 0:00:")
+    assert call["transfer"].startswith(f"{pressed['id']} to 12345, warm, ringing; asked for by 1001 0:00:")
     assert line["live"].startswith("1 of ")
     assert line["transfer"].startswith(pressed["id"])
     assert (seat["state"], seat["call"]) == ("talking", talk.id)
@@ -285,15 +286,15 @@ async def test_shell_shows_calls_lines_and_seats_as_tables_and_as_json(
     talk = await stage.talk(citizen, taker)
     _, pressed = await stage.api["110"].press("1001", "119")
     ring = await unit.incoming()
-    await ring.ring()
-    await stage.api["110"].transfer_in(talk.id, pressed["id"], "ringing")
+    await ring.answer()
+    await stage.api["110"].transfer_in(talk.id, pressed["id"], "joined")
 
     shown = {what: await console.shell(what) for what in ("calls", "lines", "seats")}
     told = {what: await console.shell(what, "--json") for what in shown}
 
     assert {code for code, _, _ in (*shown.values(), *told.values())} == {0}
     assert re.search(
-        rf"^{talk.id} +inviting +13800138000 +\S+ +1001 +0:\d\d +119 ringing \({pressed['id']}\)",
+        rf"^{talk.id} +three_way +13800138000 +\S+ +1001 +0:\d\d +119 joined \({pressed['id']}\)",
         shown["calls"][1],
         re.MULTILINE,
     )
@@ -303,5 +304,6 @@ async def test_shell_shows_calls_lines_and_seats_as_tables_and_as_json(
     assert answers["calls"]["calls"][0]["id"] == talk.id
     assert [line["line"] for line in answers["lines"]["lines"]] == ["12345", "119", "120", "gas"]
     assert answers["seats"]["seats"][0]["call"] == talk.id
-    await hang_up(talk)
-    await ring.ended()
+    await talk.caller.hangup()
+    await ring.hangup()
+    await talk.taker.ended()
