@@ -81,7 +81,14 @@ class App:
         checks = {"asterisk": lambda: self.switchboard.ready, "redis": lambda: self.redis.up}
         tokens = TokenBook.load(state.token_hashes)
         self.http = HttpServer(
-            make_app(self.switchboard, self.feed, tokens, self.metrics, checks),
+            make_app(
+                self.switchboard,
+                self.feed,
+                tokens,
+                self.metrics,
+                checks,
+                cli_secret=state.secrets.get("cli"),
+            ),
             Address.parse(settings.api.bind),
             Tls(Address.parse(settings.api.tls_bind), state.certificate, state.key),
         )

@@ -1,17 +1,22 @@
-"""The command `telephony`: set up a hotline, check it, run it, and make or revoke tokens."""
+"""The command `telephony`: set up a hotline, check it, run it, look at it, and make or revoke tokens."""
 
 from __future__ import annotations
 
 import asyncio
+import json
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from rich.table import Table
 
-from telephony import log
+from telephony import log, tables
 from telephony.app import App
-from telephony.errors import ConfigError
+from telephony.client import Client
+from telephony.errors import ConfigError, ControllerDown
 from telephony.provision import StateDirectory, provision
 from telephony.settings import Settings, load
 from telephony.tokens import Principal, add_token, revoke_principal
@@ -63,6 +68,37 @@ async def _run(settings: Settings, state: StateDirectory) -> None:
     await App(settings, state).run()
 
 
+Json = Annotated[bool, typer.Option("--json", help="Print the JSON of the HTTP interface.")]
+
+
+@commands.command()
+def calls(config: Config, state: State, as_json: Json = False) -> None:
+    """Show the live calls, as the running controller knows them."""
+    _show(config, state, "calls", as_json, lambda answer: tables.calls_table(answer, time.time()))
+
+
+@commands.command()
+def lines(config: Config, state: State, as_json: Json = False) -> None:
+    """Show the lines, their state and load."""
+    _show(config, state, "lines", as_json, tables.lines_table)
+
+
+@commands.command()
+def seats(config: Config, state: State, as_json: Json = False) -> None:
+    """Show the seats, their state and call."""
+    _show(config, state, "seats", as_json, tables.seats_table)
+
+
+def _show(
+    config: Path, state: Path, what: str, as_json: bool, table: Callable[[dict[str, Any]], Table]
+) -> None:
+    answer = Client(load(config), StateDirectory(state)).get(f"/v1/{what}")
+    if as_json:
+        typer.echo(json.dumps(answer, indent=2, ensure_ascii=False))
+    else:
+        tables.show(table(answer))
+
+
 token = typer.Typer(no_args_is_help=True, help="Make and revoke tokens of the HTTP interface.")
 commands.add_typer(token, name="token")
 
@@ -90,9 +126,9 @@ def _principal(text: str) -> Principal:
 
 
 def main() -> None:
-    """Run the command; a wrong configuration is a sentence and exit code 1, not a traceback."""
+    """Run the command; what a user can mend is a sentence and exit code 1, not a traceback."""
     try:
         commands()
-    except ConfigError as error:
+    except (ConfigError, ControllerDown) as error:
         typer.echo(f"telephony: {error}", err=True)
         sys.exit(1)

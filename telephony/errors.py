@@ -7,6 +7,7 @@ TelephonyError
 |   +-- BadInput       a value is not what it must be
 +-- LinkDown           Asterisk cannot be asked now
 +-- StoreDown          Redis cannot be asked now
++-- ControllerDown     the controller cannot be asked now
 """
 
 from __future__ import annotations
@@ -46,3 +47,7 @@ class LinkDown(TelephonyError):
 
 class StoreDown(TelephonyError):
     """Redis does not answer, or answers with an error."""
+
+
+class ControllerDown(TelephonyError):
+    """The controller does not answer a command that asks it, or answers something else."""

@@ -11,11 +11,11 @@ import json
 import shutil
 from pathlib import Path
 
-from telephony import announcements, asterisk_files
+from telephony import announcements, asterisk_cli, asterisk_files
 from telephony.errors import ConfigError
 from telephony.music import write_music
 from telephony.secrets import Secrets, write_private
-from telephony.settings import Settings
+from telephony.settings import Address, Settings
 from telephony.speech import EspeakNg
 from telephony.tokens import token_hashes
 
@@ -56,6 +56,7 @@ def provision(settings: Settings, state: StateDirectory, asterisk_root: Path) ->
         state.etc / "generated/http.conf",
         asterisk_files.http(settings, state.certificate, state.key),
     )
+    _write_console(settings, state)
     write_private(state.asterisk_conf, asterisk_files.asterisk(settings, state.asterisk, asterisk_root))
     _make_data(state, documentation)
     texts = announcements.load(SOURCES / "dialplan" / "announcements.toml")
@@ -63,7 +64,7 @@ def provision(settings: Settings, state: StateDirectory, asterisk_root: Path) ->
 
 
 def _make_secrets(settings: Settings, state: StateDirectory) -> dict[str, str]:
-    for name in ("ami", "redis"):
+    for name in ("ami", "redis", "cli"):
         state.secrets.ensure(name)
     seats = [seat.seat for seat in settings.seats]
     hosts = ["localhost", "127.0.0.1", settings.sip.address.host]
@@ -80,6 +81,15 @@ def _make_secrets(settings: Settings, state: StateDirectory) -> dict[str, str]:
     book = state.secrets.passwords(state.token_hashes.name) | token_hashes(new)
     write_private(state.token_hashes, json.dumps(book, indent=2) + "\n")
     return state.secrets.ensure_passwords("seats.json", seats)
+
+
+def _write_console(settings: Settings, state: StateDirectory) -> None:
+    """The commands of Asterisk's CLI that the controller answers."""
+    generated, api = state.etc / "generated", Address.parse(settings.api.bind)
+    write_private(generated / "extconfig.conf", asterisk_cli.extconfig(api, generated))
+    write_private(generated / "curl.conf", asterisk_cli.curl_options(state.secrets.get("cli")))
+    for kind, rows in asterisk_cli.NO_ANSWER.items():
+        write_private(asterisk_cli.no_answer_file(generated, kind), asterisk_cli.form(rows) + "\n")
 
 
 def _copy_sources(state: StateDirectory) -> None:

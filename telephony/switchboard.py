@@ -239,6 +239,13 @@ class Switchboard:
             raise NotFound("unknown_transfer", "the call has no such transfer")
         return transfer
 
+    def call_of_transfer(self, transfer_id: str) -> Call:
+        """The live call that has this transfer; NotFound if there is none."""
+        for call in self._dispatcher:
+            if call.transfer(transfer_id) is not None:
+                return call
+        raise NotFound("unknown_transfer", "no live call has such a transfer")
+
     def lines(self) -> list[LineStatus]:
         return [self._line_status(line) for line in self._settings.lines]
 
@@ -247,6 +254,13 @@ class Switchboard:
 
     def seats(self) -> list[SeatStatus]:
         return [self._seat_status(seat) for seat in self._settings.seats]
+
+    def seat(self, name: str) -> SeatStatus:
+        """One seat; NotFound."""
+        seat = self._settings.seat(name)
+        if seat is None:
+            raise NotFound("unknown_seat", f"there is no seat {name}")
+        return self._seat_status(seat)
 
     # -- steering ----------------------------------------------------------------------------
 

@@ -11,6 +11,7 @@ import structlog
 from aiohttp import web
 
 from telephony.feed import Feed
+from telephony.http.cli_door import add_cli
 from telephony.http.context import ROLE, Context
 from telephony.http.docs import page
 from telephony.http.endpoint import endpoint
@@ -38,6 +39,7 @@ def make_app(
     metrics: Metrics,
     checks: Mapping[str, Callable[[], bool]],
     *,
+    cli_secret: str = "",
     limits: Limits | None = None,
     clock: Callable[[], float] = time.monotonic,
     title: str = TITLE,
@@ -45,6 +47,7 @@ def make_app(
     """The HTTP door to one hotline; `HttpServer` listens for it.
 
     `checks`: what readiness depends on, by the name that `/health/ready` gives it when it is missing.
+    `cli_secret`: what the Asterisk CLI shows at its door; without one it has no door.
     `clock` (seconds, never backwards) times rates, repeats and pulses.
     """
     limits = limits or Limits()
@@ -70,6 +73,8 @@ def make_app(
         app.router.add_route(route.method, route.path, handler)
         if route.method == "GET" and route.status != 101:
             app.router.add_route("HEAD", route.path, handler)
+    if cli_secret:
+        add_cli(app, context, cli_secret)
     app.on_response_prepare.append(_hide_server)
     app.on_shutdown.append(_close_watchers)
     app.on_cleanup.append(_close_repeats)

@@ -42,6 +42,7 @@ from telephony.tokens import TokenBook, token_hashes
 LOOPBACK = Address("127.0.0.1", 0)
 PRINCIPALS = ("admin", "seat:1001", "seat:1002", "line:12345", "line:119")
 TOKENS = {who: f"{who.replace(':', '-')}-token" for who in PRINCIPALS}
+CLI_SECRET = "cli-secret"
 WAIT = 5.0  # seconds; the longest that anything here may take
 
 
@@ -223,6 +224,7 @@ async def hotline(folder: Path, *, capacity: int = 10_000, **limits: Any) -> Asy
         TokenBook.load(tokens_file),
         metrics,
         checks,
+        cli_secret=CLI_SECRET,
         limits=Limits(**{"rate": 10_000, "burst": 10_000, **limits}),
     )
     server = HttpServer(app, LOOPBACK, grace=0.5)
