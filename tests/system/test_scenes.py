@@ -116,8 +116,8 @@ async def test_man_who_rings_again_and_again_is_known_to_seat_and_partner_on_the
 
     await talk.taker.hangup()
     await stage.hears(talk.caller, PARTNER)
-    await ring.hangup()
-    await talk.caller.ended()
+    await talk.caller.hangup()
+    await ring.ended()
 
 
 async def handed_over(
