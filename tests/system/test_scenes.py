@@ -35,7 +35,7 @@ async def test_parking_fee_quarrel_at_0712_nobody_is_free_at_12345_and_the_matte
         status, pressed = await seat.press("1001", "12345", note="小区停车费纠纷，物业不肯开闸")
         assert status == 202, pressed
         failed = await seat.transfer_in(talk.id, pressed["id"], "ended")
-        assert (failed["reason"], failed["sip_code"]) == ("no_answer", 480)
+        assert (failed["reason"], failed["sip_code"]) == ("unreachable", 480)
         status, first = await seat.request(
             "POST",
             f"/v1/calls/{talk.id}/diversions",
@@ -66,7 +66,7 @@ async def test_parking_fee_quarrel_at_0712_nobody_is_free_at_12345_and_the_matte
 
     (past,) = (await past_calls(stage, number, 1))["calls"]
     assert (past["call"], past["seat"], past["outcome"]) == (talk.id, "1001", "finished")
-    assert [(t["line"], t["reason"]) for t in past["transfers"]] == [("12345", "no_answer")]
+    assert [(t["line"], t["reason"]) for t in past["transfers"]] == [("12345", "unreachable")]
     assert [(d["kind"], d["line"], d["note"]) for d in past["diversions"]] == [
         ("platform", "12345", "小区停车费纠纷，请回电"),
         ("guidance", "", "已告知八点后可拨打12345"),
