@@ -28,12 +28,13 @@ from telephony.dispatcher import Dispatcher
 from telephony.errors import StoreDown
 from telephony.executor import Executor
 from telephony.feed import Feed
+from telephony.history import Histories
 from telephony.http import HttpServer, Tls, make_app
 from telephony.metrics import Metrics
 from telephony.provision import StateDirectory
 from telephony.recovery import Recovery
 from telephony.settings import Address, Settings
-from telephony.store import FeedLog, Keys, RedisClosedLines, RedisLink, RedisStore
+from telephony.store import FeedLog, Keys, RedisClosedLines, RedisHistory, RedisLink, RedisStore
 from telephony.switchboard import Switchboard
 from telephony.tokens import TokenBook
 
@@ -54,7 +55,9 @@ class App:
         self.devices = DeviceBook()
         keys = Keys(settings.hotline)
         self.redis = RedisLink(settings.redis, state.secrets.get("redis"), keys)
-        self.store = RedisStore(self.redis, keys)
+        self.store = RedisStore(self.redis, keys, settings.history)
+        past = RedisHistory(self.redis, keys, settings.history)
+        self.histories = Histories(past, settings.history, self._clock)
         self.feed_log = FeedLog(self.redis, keys, self._clock)
         self.closed_lines = RedisClosedLines(self.redis, keys, [line.line for line in settings.lines])
         self.link = AmiLink(
@@ -65,13 +68,21 @@ class App:
         )
         asterisk = AmiAsterisk(self.link, settings, self._expect)
         executor = Executor(asterisk, self._clock)
-        self.dispatcher = Dispatcher(executor, self.store, self.feed, self.metrics, self._clock)
+        self.dispatcher = Dispatcher(
+            executor, self.store, self.feed, self.metrics, self._clock, self.histories.earlier
+        )
         self.translator = EventTranslator(
             self.devices, self.dispatcher.post, self._clock, self._loop.call_later
         )
         self.recovery = Recovery(self.link, self.translator, self.devices, self.dispatcher, self._clock)
         self.switchboard = Switchboard(
-            settings, self.dispatcher, self.devices, self.closed_lines, self._new_transfer_id, self._clock
+            settings,
+            self.dispatcher,
+            self.devices,
+            self.closed_lines,
+            self._new_transfer_id,
+            self._clock,
+            self.histories,
         )
         self.board = Board(self.switchboard, self.feed, Lamps(self.link), self._clock)
         self.switchboard.on_moved = self.board.moved
@@ -181,6 +192,7 @@ class App:
             if self.switchboard.ready:
                 await self.recovery.run()
         await self.dispatcher.save_unsaved()
+        await self.dispatcher.look_up_all()
 
     def _redis_down(self, reason: str) -> None:
         self.metrics.redis_up.labels(self._settings.hotline).set(0)

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import suppress
 from dataclasses import replace
-from typing import Protocol
+from typing import Any, Protocol
 
 import structlog
 
@@ -28,7 +28,14 @@ from telephony.core.commands import (
     Refused,
     Reply,
 )
-from telephony.core.events import CallerFreed, Event, FreedTimeout, InviteTimeout
+from telephony.core.events import (
+    CallerFreed,
+    DiversionRecorded,
+    Event,
+    FreedTimeout,
+    HistoryRead,
+    InviteTimeout,
+)
 from telephony.core.transitions import decide
 from telephony.desk import Desk, Item, answer
 from telephony.ended import EndedCalls
@@ -50,8 +57,15 @@ class CallStore(Protocol):
     async def finish(self, call: Call) -> None: ...
 
 
+async def _nothing_earlier(call: Call) -> int | None:
+    return None
+
+
 class Dispatcher:
-    """Owns all live calls, and remembers those that are over. `clock` gives seconds since the epoch."""
+    """Owns all live calls, and remembers those that are over. `clock` gives seconds since the epoch.
+
+    `earlier` tells how many earlier calls of a call's number are remembered, or None; no call waits for it.
+    """
 
     def __init__(
         self,
@@ -60,16 +74,18 @@ class Dispatcher:
         feed: Feed,
         metrics: Metrics,
         clock: Callable[[], float] = time.time,
+        earlier: Callable[[Call], Awaitable[int | None]] = _nothing_earlier,
     ) -> None:
         self._executor = executor
         self._store = store
         self._feed = feed
         self._metrics = metrics
         self._clock = clock
+        self._earlier = earlier
         self._desks: dict[str, Desk] = {}
         self._ended = EndedCalls(clock)
         self._seats: dict[str, str] = {}
-        self._releases: set[asyncio.Task[None]] = set()
+        self._background: set[asyncio.Task[None]] = set()
         self.unsaved: set[str] = set()
 
     # -- asking ------------------------------------------------------------------------------
@@ -106,6 +122,8 @@ class Dispatcher:
         self._publish(None, call)
         log.info("call_opened", call=call.id, via=call.via, situation=call.situation)
         desk.task = asyncio.create_task(self._run(desk), name=f"call {call.id}")
+        if call.earlier_calls is None:
+            self._spawn(self._look_up(call), f"history {call.id}")
 
     def post(self, call_id: str, event: Event) -> None:
         """Tell the call of `event`. A call that is over can only release who comes too late."""
@@ -123,7 +141,7 @@ class Dispatcher:
         if desk is None:
             if self._ended.get(call_id) is None:
                 raise NotFound("unknown_call", "there is no such call")
-            return _CALL_IS_OVER
+            return await self._ask_over(call_id, event)
         reply: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
         desk.put(Item(event, reply))
         return await reply
@@ -144,19 +162,51 @@ class Dispatcher:
         for command in decision.commands:
             if isinstance(command, HangUp):
                 self._log(call, event, decision)
-                task = asyncio.create_task(self._release(command), name=f"release {command.leg_id}")
-                self._releases.add(task)
-                task.add_done_callback(self._releases.discard)
+                self._spawn(self._release(command), f"release {command.leg_id}")
 
     async def _release(self, command: HangUp) -> None:
         await self._executor.run(command)
+
+    async def _ask_over(self, call_id: str, event: Event) -> Reply:
+        """The call is over: nobody is left to be transferred, but its matter may still be handed on."""
+        call = self._ended.get(call_id)
+        if call is None or not isinstance(event, DiversionRecorded):
+            return _CALL_IS_OVER
+        decision = decide(call, event)
+        self._log(call, event, decision)
+        if decision.call != call:
+            self._ended.change(decision.call)
+            self._publish(call, decision.call)
+            await self._put_away(decision.call)
+        return decision.reply or Refused("no_answer", "the event has no answer")
+
+    async def _put_away(self, call: Call) -> None:
+        with suppress(StoreDown):  # The store keeps it, and writes it when it is back.
+            await self._store.finish(call)
+
+    async def _look_up(self, call: Call) -> None:
+        earlier = await self._earlier(call)
+        if earlier is not None:
+            self.post(call.id, HistoryRead(self._clock(), earlier))
+
+    async def look_up_all(self) -> None:
+        """Make up for what could not be looked up while the store was away; one after the other."""
+        for call in self:
+            if call.earlier_calls is None:
+                await self._look_up(call)
+
+    def _spawn(self, errand: Coroutine[Any, Any, None], name: str) -> None:
+        """Do something that no call waits for."""
+        task = asyncio.create_task(errand, name=name)
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
 
     async def close(self) -> None:
         """Stop every call's task. The calls themselves go on in Asterisk."""
         tasks = [desk.task for desk in self._desks.values() if desk.task is not None]
         for desk in self._desks.values():
             desk.cancel_timers()
-        tasks += self._releases
+        tasks += self._background
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -214,14 +264,16 @@ class Dispatcher:
         self._ended.add(call)
         desk.cancel_timers()
         desk.answer_all(Next.END)
-        for item in desk.drain():
-            answer(item.reply, _CALL_IS_OVER)
+        unread = desk.drain()
+        for item in unread:
             answer(item.place, Next.END)
             if item.reply is None:
                 self.post(call.id, item.event)
         self.unsaved.discard(call.id)
-        with suppress(StoreDown):
-            await self._store.finish(call)
+        await self._put_away(call)
+        for item in unread:
+            if item.reply is not None:
+                answer(item.reply, await self._ask_over(call.id, item.event))
         self._metrics.call_ended(call)
         log.info("call_ended", call=call.id, **views.latencies(call))
 
@@ -264,6 +316,8 @@ class Dispatcher:
 
     def _publish(self, before: Call | None, after: Call) -> None:
         at = self._clock()
+        for diversion in after.diversions[len(before.diversions) :] if before is not None else ():
+            self._metrics.diversion(diversion)
         for type, data in views.changes(before, after):
             self._feed.publish(at, type, data)
 

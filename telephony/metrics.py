@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from telephony.core.call import Call
+from telephony.core.call import Call, Diversion
 
 _LATENCY = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 
@@ -35,6 +35,12 @@ class Metrics:
             ["hotline"],
             registry=self.registry,
         )
+        self._diversions = Counter(
+            "telephony_diversions",
+            "Matters handed on without a call, by kind and by the unit's line",
+            ["hotline", "kind", "line"],
+            registry=self.registry,
+        )
         self._to_joined = Histogram(
             "telephony_transfer_to_joined_seconds",
             "From the press to the partner in the conversation",
@@ -56,6 +62,10 @@ class Metrics:
 
     def transition(self, event: str) -> None:
         self._transitions.labels(self._hotline, event).inc()
+
+    def diversion(self, diversion: Diversion) -> None:
+        """Count a matter that is handed on."""
+        self._diversions.labels(self._hotline, diversion.kind, diversion.line or "none").inc()
 
     def call_ended(self, call: Call) -> None:
         """Count a call that is over, and its transfers."""

@@ -22,7 +22,9 @@ _NUMBER = re.compile(r"[0-9+*#]{1,32}")
 _DTMF = re.compile(r"\*[0-9]{1,3}")
 _CODE = re.compile(r"[0-9]{1,16}")
 _HOST = re.compile(r"[A-Za-z0-9.-]{1,253}")
-_RESERVED_KEYS = frozenset({"cancel", "leave", "hold", "resume", "merge", "return"})  # keys that are no line
+_RESERVED_KEYS = frozenset(  # keys that are no line
+    {"cancel", "leave", "hold", "resume", "merge", "return", "platform", "guidance"}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +118,20 @@ class RecordingSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HistorySettings:
+    """What is remembered of each number's calls: the newest `most`, for so many `days`."""
+
+    days: int = 90
+    most: int = 50
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.days <= 3650:
+            raise ValueError("history.days must be 1 to 3650")
+        if not 1 <= self.most <= 1000:
+            raise ValueError("history.most must be 1 to 1000")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SeatSettings:
     """A seat: the name it registers with, and the queue that it serves (the hotline's, or `dedicated`)."""
 
@@ -202,6 +218,7 @@ class Settings:
     api: ApiSettings
     redis: RedisSettings
     recording: RecordingSettings = field(default_factory=RecordingSettings)
+    history: HistorySettings = field(default_factory=HistorySettings)
     seats: list[SeatSettings]
     lines: list[LineSettings]
     groups: list[GroupSettings] = field(default_factory=list)

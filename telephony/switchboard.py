@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
 
-from telephony.core.call import Call, Leg, Mode, Role, Transfer
+from telephony.core.call import Call, Diversion, DiversionKind, Leg, Mode, Role, Transfer
 from telephony.core.commands import Accepted
 from telephony.core.events import (
     CancelPressed,
@@ -26,10 +26,12 @@ from telephony.core.events import (
     ResumePressed,
     ReturnPressed,
 )
+from telephony.diversions import Diversions
 from telephony.errors import LinkDown, NotFound, Refusal
 
 if TYPE_CHECKING:
     from telephony.dispatcher import Dispatcher
+    from telephony.history import Histories
     from telephony.settings import LineSettings, SeatSettings, Settings
 
 
@@ -75,10 +77,11 @@ class SeatStatus:
 
 @dataclass(frozen=True, slots=True)
 class Pressed:
-    """What a press has come to: the call, and the transfers that it started or concerns."""
+    """What a press has come to: the call, the transfers that it started or concerns, what it handed on."""
 
     call_id: str
     transfers: tuple[Transfer, ...]
+    diversion: Diversion | None = None
 
 
 class Devices(Protocol):
@@ -100,7 +103,8 @@ class ClosedLines(Protocol):
 class Switchboard:
     """The operations on one hotline. Refusal (with a stable code) says why something cannot be done.
 
-    `on_moved` is told when a line was opened or closed.
+    `on_moved` is told when a line was opened or closed. `diversions`: handing a matter on without a call.
+    `histories`: what is remembered of a number.
     """
 
     def __init__(
@@ -111,6 +115,7 @@ class Switchboard:
         closed_lines: ClosedLines,
         new_transfer_id: Callable[[], str],
         clock: Callable[[], float],
+        histories: Histories,
     ) -> None:
         self._settings = settings
         self._dispatcher = dispatcher
@@ -118,6 +123,8 @@ class Switchboard:
         self._closed_lines = closed_lines
         self._new_transfer_id = new_transfer_id
         self._clock = clock
+        self.histories = histories
+        self.diversions = Diversions(settings, dispatcher, new_transfer_id, clock)
         self.ready = False
         self.on_moved: Callable[[], None] = lambda: None
 
@@ -127,11 +134,15 @@ class Switchboard:
         """Press `key` at `seat`, on the call that it has.
 
         `key`: a line's or a group's name, `cancel`, `leave`, `hold`, `resume`, `merge` (into the talk with the
-        partner; the same as `resume`) or `return` (the caller back to the hotline that it came from).
+        partner; the same as `resume`), `return` (the caller back to the hotline that it came from), or a way to
+        hand the matter on without a call (`platform`, `guidance`; see `Diversions.press`).
         Pressing a line's key again is the same transfer. NotFound: no such seat. Refusal: why
         not, by a code such as `no_call` or `line_closed`.
         LinkDown: Asterisk cannot be asked now.
         """
+        if key in tuple(DiversionKind):
+            call_id, diversion = await self.diversions.press(seat, DiversionKind(key), note=note)
+            return Pressed(call_id, (), diversion)
         if self._settings.seat(seat) is None:
             raise NotFound("unknown_seat", f"there is no seat {seat}")
         event = self._key_event(seat, key, mode, note)

@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
 
-from telephony.core.call import Call, EndReason, Leg, LegState, Mode, Role, Situation, Transfer, TransferState
+from telephony.core.call import (
+    Call,
+    Diversion,
+    DiversionKind,
+    EndReason,
+    Leg,
+    LegState,
+    Mode,
+    Role,
+    Situation,
+    Transfer,
+    TransferState,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +62,22 @@ class TransferView:
 
 
 @dataclass(frozen=True, slots=True)
+class DiversionView:
+    """A matter handed on without a call; `line` is empty if no unit was named."""
+
+    id: str
+    call: str
+    kind: DiversionKind
+    line: str
+    seat: str
+    note: str
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
 class CallView:
+    """`earlier_calls`: how many calls of the number are remembered; null while, or where, that is not known."""
+
     id: str
     situation: Situation
     caller: CallerView
@@ -62,6 +89,9 @@ class CallView:
     ended_at: float | None
     legs: list[LegView]
     transfers: list[TransferView]
+    # With defaults, so that events that an earlier release has kept can still be read.
+    diversions: list[DiversionView] = field(default_factory=list)
+    earlier_calls: int | None = None
 
 
 def leg_view(leg: Leg) -> LegView:
@@ -88,6 +118,10 @@ def transfer_view(call_id: str, t: Transfer) -> TransferView:
     )
 
 
+def diversion_view(call_id: str, d: Diversion) -> DiversionView:
+    return DiversionView(d.id, call_id, d.kind, d.line, d.seat, d.note, d.at)
+
+
 def call_view(call: Call) -> CallView:
     return CallView(
         id=call.id,
@@ -101,6 +135,8 @@ def call_view(call: Call) -> CallView:
         ended_at=call.ended_at,
         legs=[leg_view(leg) for leg in call.legs],
         transfers=[transfer_view(call.id, t) for t in call.transfers],
+        diversions=[diversion_view(call.id, d) for d in call.diversions],
+        earlier_calls=call.earlier_calls,
     )
 
 

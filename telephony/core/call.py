@@ -176,6 +176,29 @@ class Transfer:
         return self.state is not TransferState.ENDED
 
 
+class DiversionKind(StrEnum):
+    """How a matter that is not the hotline's is handed on without a call (分流). The third way is a transfer.
+
+    `guidance` 线上指引: the taker tells the caller where to turn. `platform` 平台流转: the case goes to the
+    other unit, and the caller does not.
+    """
+
+    GUIDANCE = "guidance"
+    PLATFORM = "platform"
+
+
+@dataclass(frozen=True, slots=True)
+class Diversion:
+    """A matter handed on by a seat without a call. `line` is the unit's, and may be empty for guidance."""
+
+    id: str
+    kind: DiversionKind
+    line: str
+    seat: str
+    at: float
+    note: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class Call:
     """One citizen's contact, from arrival to the last leg's end.
@@ -185,6 +208,7 @@ class Call:
     has, or last had, the caller. `freed_at` is set while the caller's channel asks in the dialplan
     what comes next and the answer still waits for news of the other legs; `told` is the last answer,
     until the caller's next conversation. `held`: the caller hears music while the taker keeps the call.
+    `earlier_calls`: how many calls of this number are remembered; None while that is not known.
     """
 
     id: str
@@ -201,6 +225,11 @@ class Call:
     rescues: int = 0
     told: Next | None = None
     held: bool = False
+    diversions: tuple[Diversion, ...] = ()
+    earlier_calls: int | None = None
+
+    def diversion(self, diversion_id: str) -> Diversion | None:
+        return next((d for d in self.diversions if d.id == diversion_id), None)
 
     def leg(self, leg_id: str) -> Leg | None:
         return next((leg for leg in self.legs if leg.id == leg_id), None)

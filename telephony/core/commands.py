@@ -109,6 +109,7 @@ class Accepted:
     """The press was taken. `transfer_ids` are those that it started or concerns."""
 
     transfer_ids: tuple[str, ...] = ()
+    diversion_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)

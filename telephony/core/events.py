@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from telephony.core.call import Hangup, Mode, Role
+from telephony.core.call import DiversionKind, Hangup, Mode, Role
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +182,26 @@ class GiveBackPressed:
     seat: str
 
 
+@dataclass(frozen=True, slots=True)
+class DiversionRecorded:
+    """The seat that has, or last had, the call hands its matter on. `diversion_id` is fresh."""
+
+    at: float
+    seat: str
+    diversion_id: str
+    kind: DiversionKind
+    line: str = ""
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryRead:
+    """The store has told how many earlier calls of this number it remembers."""
+
+    at: float
+    earlier_calls: int
+
+
 Event = (
     LegStarted
     | LegRinging
@@ -203,4 +223,6 @@ Event = (
     | DropPressed
     | ReturnPressed
     | GiveBackPressed
+    | DiversionRecorded
+    | HistoryRead
 )

@@ -10,17 +10,19 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import assert_never
 
-from telephony.core import alone, keys, partners
+from telephony.core import alone, diversions, keys, partners
 from telephony.core.call import Call, EndReason, Hangup, Leg, LegState, Next, Role, Transfer, TransferState
 from telephony.core.commands import AnswerFreed, Command, Decision, HangUp
 from telephony.core.events import (
     CallerFreed,
     CancelPressed,
+    DiversionRecorded,
     DropPressed,
     Event,
     FreedTimeout,
     GiveBackPressed,
     GroupPressed,
+    HistoryRead,
     HoldPressed,
     InviteFailed,
     InviteTimeout,
@@ -86,6 +88,10 @@ def decide(call: Call, event: Event) -> Decision:
             return keys.return_pressed(call, event)
         case GiveBackPressed():
             return keys.give_back_pressed(call, event)
+        case DiversionRecorded():
+            return diversions.recorded(call, event)
+        case HistoryRead():
+            return Decision(replace(call, earlier_calls=event.earlier_calls), "history_read")
         case _:
             assert_never(event)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import msgspec
 
-from telephony.core.call import EndReason, LegState, Role
+from telephony.core.call import EndReason, LegState, Role, TransferState
 from telephony.feed import FeedEvent
 from telephony.tokens import Principal, TokenRole
 from telephony.views import CallView, LegView, TransferView
@@ -25,6 +25,14 @@ def may_see_call(who: Principal, call: CallView) -> bool:
             return call.seat == who.name or any(_has(leg, who.name) for leg in call.legs)
         case TokenRole.LINE:
             return call.via == who.name or any(_called(transfer, who.name) for transfer in call.transfers)
+
+
+def may_see_history(who: Principal, call: CallView) -> bool:
+    """Whether the caller's earlier calls are for who may see `call`: a line's unit must be in it, or have been."""
+    if who.role is not TokenRole.LINE or call.via == who.name:
+        return True
+    mine = [transfer for transfer in call.transfers if transfer.line == who.name]
+    return any(t.state is not TransferState.ENDED or t.joined_at is not None for t in mine)
 
 
 def may_see_transfer(who: Principal, transfer: TransferView) -> bool:

@@ -9,8 +9,9 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
+from telephony.history import History
 from telephony.switchboard import LineStatus, SeatStatus
-from telephony.views import CallView, TransferView
+from telephony.views import CallView, DiversionView, TransferView
 
 JSON = "application/json"
 HTML = "text/html; charset=utf-8"
@@ -60,6 +61,17 @@ class Calls:
 
 
 @dataclass(frozen=True, slots=True)
+class CallWithHistory(CallView):
+    """A call, and its number's earlier calls.
+
+    `history` is null where the number is withheld or unknown, for units that have not been in the call, and
+    while the store cannot be asked.
+    """
+
+    history: History | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Lines:
     """The lines as they were after event number `seq`."""
 
@@ -87,10 +99,11 @@ class PressedTransfer(TransferView):
 
 @dataclass(frozen=True, slots=True)
 class PressedCall:
-    """The key was carried out on the call and concerns no transfer."""
+    """The key was carried out on the call and concerns no transfer; `diversion`: what it has handed on."""
 
     call: str
     transfers: list[TransferView]
+    diversion: DiversionView | None = None
 
 
 @dataclass(frozen=True, slots=True)

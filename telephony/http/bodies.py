@@ -9,7 +9,7 @@ from typing import Annotated, Literal, TypeVar
 import msgspec
 from aiohttp import web
 
-from telephony.core.call import Mode
+from telephony.core.call import DiversionKind, Mode
 from telephony.errors import Refusal
 from telephony.http.answers import JSON
 from telephony.http.failures import HttpError
@@ -38,6 +38,16 @@ ModeWord = Annotated[
 ]
 
 
+KindWord = Annotated[
+    str,
+    msgspec.Meta(
+        description="`platform`: the case goes to the unit (平台流转). `guidance`: the caller was told where to "
+        "turn (线上指引).",
+        extra_json_schema={"enum": [kind.value for kind in DiversionKind]},
+    ),
+]
+
+
 class KeyPress(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How a line's key is pressed; other keys do not look at it."""
 
@@ -53,6 +63,14 @@ class NewTransfer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     note: Note = ""
 
 
+class NewDiversion(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How the call's matter is handed on without a call, and to whom."""
+
+    kind: KindWord
+    line: Annotated[str, msgspec.Meta(description="The unit's line; `platform` needs one.")] = ""
+    note: Note = ""
+
+
 class LineChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`closed`: no new transfers, live ones go on; `open`: in use again."""
 
@@ -65,6 +83,14 @@ def mode_of(word: str) -> Mode:
         return Mode(word)
     except ValueError:
         raise Refusal("unknown_mode", f"mode must be one of: {', '.join(Mode)}") from None
+
+
+def kind_of(word: str) -> DiversionKind:
+    """The kind called `word`; Refusal (`unknown_kind`) if there is none."""
+    try:
+        return DiversionKind(word)
+    except ValueError:
+        raise Refusal("unknown_kind", f"kind must be one of: {', '.join(DiversionKind)}") from None
 
 
 async def read_body(request: web.Request, seconds: float) -> bytes:

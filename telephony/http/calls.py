@@ -5,11 +5,12 @@ from __future__ import annotations
 from urllib.parse import quote
 
 from telephony.errors import NotFound
-from telephony.http.access import may_see_call, may_see_transfer
-from telephony.http.answers import Answer, Calls, json_answer
-from telephony.http.bodies import NewTransfer, mode_of
+from telephony.http.access import may_see_call, may_see_history, may_see_transfer
+from telephony.http.answers import Answer, Calls, CallWithHistory, json_answer
+from telephony.http.bodies import NewDiversion, NewTransfer, kind_of, mode_of
 from telephony.http.context import Ask
-from telephony.views import CallView, TransferView, call_view, leg_view, transfer_view
+from telephony.tokens import TokenRole
+from telephony.views import CallView, TransferView, call_view, diversion_view, leg_view, transfer_view
 
 
 async def list_calls(ask: Ask) -> Answer:
@@ -19,7 +20,12 @@ async def list_calls(ask: Ask) -> Answer:
 
 
 async def get_call(ask: Ask) -> Answer:
-    return json_answer(_own_call(ask))
+    view, switchboard = _own_call(ask), ask.context.switchboard
+    history = None
+    if may_see_history(ask.who, view):
+        history = await switchboard.histories.of_call(switchboard.call(view.id))
+    fields = {name: getattr(view, name) for name in CallView.__dataclass_fields__}
+    return json_answer(CallWithHistory(**fields, history=history))
 
 
 async def start_transfer(ask: Ask) -> Answer:
@@ -28,6 +34,15 @@ async def start_transfer(ask: Ask) -> Answer:
     pressed = await ask.context.switchboard.transfer(call.id, wanted.line, mode=mode, note=wanted.note)
     view = transfer_view(pressed.call_id, pressed.transfers[0])
     return json_answer(view, 202, {"Location": place_of(view)})
+
+
+async def record_diversion(ask: Ask) -> Answer:
+    call, wanted = _own_call(ask), _new_diversion(ask)
+    seat = ask.who.name if ask.who.role is TokenRole.SEAT else ""
+    diversion = await ask.context.switchboard.diversions.record(
+        call.id, kind_of(wanted.kind), seat=seat, line=wanted.line, note=wanted.note
+    )
+    return json_answer(diversion_view(call.id, diversion), 201, {"Location": _place_of_call(call.id)})
 
 
 async def get_transfer(ask: Ask) -> Answer:
@@ -61,11 +76,20 @@ async def _mute(ask: Ask, *, muted: bool) -> Answer:
 
 def place_of(transfer: TransferView) -> str:
     """Where the transfer can be read."""
-    return f"/v1/calls/{quote(transfer.call, safe='')}/transfers/{quote(transfer.id, safe='')}"
+    return f"{_place_of_call(transfer.call)}/transfers/{quote(transfer.id, safe='')}"
+
+
+def _place_of_call(call_id: str) -> str:
+    return f"/v1/calls/{quote(call_id, safe='')}"
 
 
 def _new_transfer(ask: Ask) -> NewTransfer:
     wanted: NewTransfer = ask.body
+    return wanted
+
+
+def _new_diversion(ask: Ask) -> NewDiversion:
+    wanted: NewDiversion = ask.body
     return wanted
 
 

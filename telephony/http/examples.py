@@ -5,12 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from telephony.core.call import EndReason, LegState, Mode, Role, Situation, TransferState
-from telephony.http.answers import Calls, Lines, Live, PressedTransfer, Ready, Seats
-from telephony.http.bodies import KeyPress, LineChange, NewTransfer
+from telephony.core.call import (
+    DiversionKind,
+    EndReason,
+    LegState,
+    Mode,
+    Role,
+    Situation,
+    TransferState,
+)
+from telephony.history import History, Outcome, PastCall, PastDiversion, PastTransfer
+from telephony.http.answers import Calls, CallWithHistory, Lines, Live, PressedTransfer, Ready, Seats
+from telephony.http.bodies import KeyPress, LineChange, NewDiversion, NewTransfer
 from telephony.http.messages import Hello
 from telephony.switchboard import LineState, LineStatus, SeatState, SeatStatus
-from telephony.views import CallerView, CallView, LegView, TransferView
+from telephony.views import CallerView, CallView, DiversionView, LegView, TransferView
 
 _CALL = "110-1767225600.1"
 _TRANSFER = "t-4f1c9a"
@@ -55,6 +64,31 @@ _CALL_VIEW = CallView(
         LegView("110-1767225600.2", Role.TAKER, "1001", LegState.TALKING, muted=False),
     ],
     transfers=[_INVITING],
+    earlier_calls=1,
+)
+_DIVERSION = DiversionView(
+    "d-81c0de", _CALL, DiversionKind.PLATFORM, "12345", "1001", "小区停车费纠纷", 1767225640.0
+)
+_HISTORY = History(
+    days=90,
+    count=1,
+    more=False,
+    calls=[
+        PastCall(
+            "110-1767139200.7",
+            1767139200.0,
+            1767139290.5,
+            "carrier",
+            "1002",
+            Outcome.FINISHED,
+            "J110-1767139200.7",
+            [PastTransfer("12345", EndReason.BUSY, "停车费")],
+            [PastDiversion(DiversionKind.PLATFORM, "12345", "小区停车费纠纷")],
+        )
+    ],
+)
+_CALL_WITH_HISTORY = CallWithHistory(
+    **{name: getattr(_CALL_VIEW, name) for name in CallView.__dataclass_fields__}, history=_HISTORY
 )
 _LINE = LineStatus("12345", "政务服务便民热线", LineState.OPEN, 1, 30, "F5", "*1", (Mode.WARM, Mode.COLD))
 _PRESSED = PressedTransfer(
@@ -64,6 +98,10 @@ _PRESSED = PressedTransfer(
 EXAMPLES: Mapping[type, Any] = {
     KeyPress: KeyPress("warm", "噪音投诉"),
     NewTransfer: NewTransfer("12345", "cold", "噪音投诉"),
+    NewDiversion: NewDiversion("platform", "12345", "小区停车费纠纷"),
+    DiversionView: _DIVERSION,
+    CallWithHistory: _CALL_WITH_HISTORY,
+    History: _HISTORY,
     LineChange: LineChange("closed"),
     PressedTransfer: _PRESSED,
     TransferView: _ENDED,

@@ -17,6 +17,7 @@ log = structlog.get_logger("http")
 # Refusals that are not 409; the classes NotFound and BadInput go before this table.
 STATUS_OF_CODE = {
     "unknown_key": 422,
+    "unknown_kind": 422,
     "unknown_line": 422,
     "unknown_mode": 422,
     "overloaded": 429,

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
-from telephony.http import calls, events, lines, seats, service
-from telephony.http.answers import HTML, Calls, Lines, Live, PressedCall, PressedTransfer, Ready, Seats
-from telephony.http.bodies import KeyPress, LineChange, NewTransfer
+from telephony.history import History
+from telephony.http import calls, events, history, lines, seats, service
+from telephony.http.answers import (
+    HTML,
+    Calls,
+    CallWithHistory,
+    Lines,
+    Live,
+    PressedCall,
+    PressedTransfer,
+    Ready,
+    Seats,
+)
+from telephony.http.bodies import KeyPress, LineChange, NewDiversion, NewTransfer
 from telephony.http.messages import EventMessage, Gap, Hello, Pulse
 from telephony.http.route import ADMINS, SEATS, Query, Route
 from telephony.switchboard import LineStatus
-from telephony.views import CallView, LegView, TransferView
+from telephony.views import CallView, DiversionView, LegView, TransferView
 
 _LINK = ("link_down",)
 _PRESS = ("no_call", "asterisk_refused", "line_closed", "line_full", "too_many_transfers", "returned_once")
@@ -25,6 +36,8 @@ ROUTES: tuple[Route, ...] = (
         "(the taker leaves the caller to the partner), `hold` (the caller hears music), `resume` or `merge` (the "
         "caller comes back, to the taker and to whom the taker talks with) or `return` (the caller goes back to "
         "the hotline that the call came from). With mode `consult` taker and partner talk alone first. "
+        "`platform` hands the matter on as a case to the unit whose line was tried last and did not come; "
+        "`guidance` records that the caller was told where to turn. "
         "Pressing a line's key again is the same transfer. The answer is the transfer; where a key concerns "
         "several, as `cancel` and `leave` may, it is the first, and all of them are in `transfers`. What "
         "becomes of it is told by the events, or by reading the transfer again. A seat presses its own keys "
@@ -35,7 +48,15 @@ ROUTES: tuple[Route, ...] = (
         answers=(PressedTransfer, PressedCall),
         refusals={
             404: ("unknown_seat",),
-            409: (*_PRESS, "nothing_to_cancel", "nobody_to_leave_with", "not_held", "not_over_a_line"),
+            409: (
+                *_PRESS,
+                "nothing_to_cancel",
+                "nobody_to_leave_with",
+                "not_held",
+                "not_over_a_line",
+                "nothing_to_hand_on",
+                "too_many_diversions",
+            ),
             422: ("unknown_key", "unknown_mode"),
             429: ("overloaded",),
             503: _LINK,
@@ -56,9 +77,41 @@ ROUTES: tuple[Route, ...] = (
         handler=calls.get_call,
         tag="Calls",
         summary="One call",
-        about="A call that is over can still be read for some minutes.",
-        answers=(CallView,),
+        about="With the caller's earlier calls; how many there are comes with each `call` event too, as soon "
+        "as it is known. A call that is over can still be read for some minutes.",
+        answers=(CallWithHistory,),
         refusals={404: ("unknown_call",)},
+    ),
+    Route(
+        method="POST",
+        path="/v1/calls/{call}/diversions",
+        handler=calls.record_diversion,
+        tag="Calls",
+        summary="Hand the call's matter on without a call",
+        about="By the seat that has the caller, or had last; also after the call, for ten minutes. The same "
+        "kind, line and note again are the same diversion. The third way of handing on is a transfer.",
+        roles=SEATS,
+        body=NewDiversion,
+        status=201,
+        answers=(DiversionView,),
+        refusals={
+            404: ("unknown_call",),
+            409: ("no_call", "too_many_diversions"),
+            422: ("unknown_kind", "unknown_line"),
+            429: ("overloaded",),
+        },
+    ),
+    Route(
+        method="GET",
+        path="/v1/history/{number}",
+        handler=history.get_history,
+        tag="Calls",
+        summary="The calls of a number that are over",
+        about="Newest first, as many and for as long as this hotline keeps them. A seat may ask for the number "
+        "of a call that it has now. Numbers that were withheld have no history.",
+        roles=SEATS,
+        answers=(History,),
+        refusals={400: ("bad_input",), 404: ("unknown_number",), 503: ("store_down",)},
     ),
     Route(
         method="POST",

@@ -9,7 +9,7 @@ from telephony.http.calls import place_of
 from telephony.http.context import Ask
 from telephony.switchboard import Pressed
 from telephony.tokens import TokenRole
-from telephony.views import TransferView, transfer_view
+from telephony.views import TransferView, diversion_view, transfer_view
 
 
 async def list_seats(ask: Ask) -> Answer:
@@ -33,6 +33,8 @@ def _press(ask: Ask) -> KeyPress:
 def _answer(pressed: Pressed) -> Answer:
     views = [transfer_view(pressed.call_id, transfer) for transfer in pressed.transfers]
     if not views:
-        return json_answer(PressedCall(pressed.call_id, []), 202)
+        handed_on = pressed.diversion
+        diversion = None if handed_on is None else diversion_view(pressed.call_id, handed_on)
+        return json_answer(PressedCall(pressed.call_id, [], diversion), 202)
     first = {name: getattr(views[0], name) for name in TransferView.__dataclass_fields__}
     return json_answer(PressedTransfer(**first, transfers=views), 202, {"Location": place_of(views[0])})

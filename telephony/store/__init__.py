@@ -7,6 +7,9 @@ Keys, below `tel:{hotline}:`, with their type, content, and when they expire:
     calls          set     ids of the live calls                               6 h after any save
     call:{id}      string  a live call: JSON {"version": 1, "call": {...}}     6 h after its save
     recent         list    the last 1000 calls that ended, newest first, same  1 day after the last
+    history:{number} zset  the number's newest 50 calls that are over: JSON      90 days after the last
+                           {"version": 1, "call": {...}} by time of arrival;
+                           both limits are settings; none for withheld numbers
     closed-lines   set     names of the lines that an administrator has closed never
     feed           stream  the last 10 000 or so events; ids {seq}-0;          1 day after the last
                            fields at (s since the epoch), type, data (JSON)
@@ -15,7 +18,8 @@ Keys, below `tel:{hotline}:`, with their type, content, and when they expire:
     {key}:set-aside        a key above that was of another type                1 week
 
 `RedisLink` alone talks to Redis: a deadline for each command, StoreDown for whatever goes wrong, and a
-circuit breaker. `RedisStore` keeps calls, `RedisClosedLines` closed lines, `FeedLog` the feed.
+circuit breaker. `RedisStore` keeps calls, `RedisHistory` reads what it has kept of a number, `RedisClosedLines`
+keeps closed lines, `FeedLog` the feed.
 """
 
 from __future__ import annotations
@@ -23,7 +27,8 @@ from __future__ import annotations
 from telephony.store.calls import RedisStore
 from telephony.store.closed_lines import RedisClosedLines
 from telephony.store.feed_log import FeedLog
+from telephony.store.history import RedisHistory
 from telephony.store.keys import Keys
 from telephony.store.link import RedisLink
 
-__all__ = ["FeedLog", "Keys", "RedisClosedLines", "RedisLink", "RedisStore"]
+__all__ = ["FeedLog", "Keys", "RedisClosedLines", "RedisHistory", "RedisLink", "RedisStore"]

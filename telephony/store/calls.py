@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 
 import structlog
@@ -9,8 +10,10 @@ from redis.exceptions import ResponseError
 
 from telephony.core.call import Call
 from telephony.errors import StoreDown
+from telephony.settings import HistorySettings
 from telephony.store import records
 from telephony.store.faults import wrong_type
+from telephony.store.history import record_commands
 from telephony.store.keys import Keys
 from telephony.store.link import Command, RedisLink
 from telephony.store.records import RecordError
@@ -29,10 +32,12 @@ _MAX_UNFINISHED = 10_000  # calls
 class RedisStore:
     """The dispatcher's CallStore."""
 
-    def __init__(self, link: RedisLink, keys: Keys) -> None:
+    def __init__(self, link: RedisLink, keys: Keys, history: HistorySettings) -> None:
         self._link = link
         self._keys = keys
+        self._history = history
         self._unfinished: dict[str, Call] = {}
+        self._finishing = asyncio.Lock()
 
     async def save(self, call: Call) -> None:
         """Write the whole of a live call, in one round trip. StoreDown."""
@@ -44,28 +49,37 @@ class RedisStore:
         )
 
     async def finish(self, call: Call) -> None:
-        """Move a call from the live ones to the recent ones. StoreDown; `settle` does it later then."""
-        try:
-            await self._finish(call)
-        except StoreDown:
-            self._unfinished[call.id] = call
-            if len(self._unfinished) > _MAX_UNFINISHED:
-                lost = next(iter(self._unfinished))
-                del self._unfinished[lost]
-                log.warning("ended_call_not_recorded", call=lost)
-            raise
+        """Move a call from the live ones to the recent ones, and into its number's history, in one round trip.
+
+        Again, if more has been put on its record meanwhile. StoreDown; `settle` does it later then.
+        """
+        async with self._finishing:  # so that of two records of one call the later one is the last to arrive
+            try:
+                await self._finish(call)
+            except StoreDown:
+                self._keep(call)
+                raise
+            self._unfinished.pop(call.id, None)
+
+    def _keep(self, call: Call) -> None:
+        self._unfinished[call.id] = call
+        if len(self._unfinished) > _MAX_UNFINISHED:
+            lost = next(iter(self._unfinished))
+            del self._unfinished[lost]
+            log.warning("ended_call_not_recorded", call=lost)
 
     async def settle(self) -> None:
         """Finish the calls that ended while Redis was away. What fails again is kept; raises nothing."""
-        for call in list(self._unfinished.values()):
+        for call_id in list(self._unfinished):
             try:
-                await self._finish(call)
+                async with self._finishing:
+                    if call_id in self._unfinished:
+                        await self._finish(self._unfinished[call_id])
+                        del self._unfinished[call_id]
             except StoreDown as error:
                 log.warning("ended_calls_kept", calls=len(self._unfinished), reason=str(error))
                 if not self._link.up:
                     return
-            else:
-                self._unfinished.pop(call.id, None)
 
     async def _finish(self, call: Call) -> None:
         await self._link.ask(
@@ -74,6 +88,7 @@ class RedisStore:
             ("LPUSH", self._keys.recent, _encode(call)),
             ("LTRIM", self._keys.recent, 0, RECENT - 1),
             ("EXPIRE", self._keys.recent, RECENT_EXPIRES),
+            *record_commands(self._keys, call, self._history),
         )
 
     async def recent(self, limit: int = 100) -> list[Call]:

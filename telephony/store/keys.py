@@ -14,7 +14,12 @@ class Keys:
         self.feed = f"{prefix}feed"
         self.feed_closed = f"{prefix}feed:closed"
         self.probe = f"{prefix}probe"
+        self.history_prefix = f"{prefix}history:"
         self.call_prefix = f"{prefix}call:".encode()
+
+    def history(self, number: str) -> str:
+        """`number` has been checked: digits, `+`, `*`, `#`."""
+        return f"{self.history_prefix}{number}"
 
     def call(self, call_id: str) -> bytes:
         return self.call_prefix + call_id.encode()

@@ -21,6 +21,7 @@ from telephony.dispatcher import Dispatcher
 from telephony.errors import LinkDown, StoreDown
 from telephony.executor import Executor
 from telephony.feed import Feed
+from telephony.history import Histories, PastCall
 from telephony.http import HttpServer, Limits, make_app
 from telephony.http.application import CONTEXT
 from telephony.http.context import Context
@@ -29,6 +30,7 @@ from telephony.secrets import write_private
 from telephony.settings import (
     Address,
     ApiSettings,
+    HistorySettings,
     LineSettings,
     Listener,
     RedisSettings,
@@ -88,6 +90,19 @@ class MemoryLines:
         (self.closed.add if closed else self.closed.discard)(line)
 
 
+@dataclass
+class MemoryPast:
+    """Past calls by number; `broken` makes the store behind them unreachable."""
+
+    calls: dict[str, list[PastCall]] = field(default_factory=dict)
+    broken: bool = False
+
+    async def read(self, number: str, since: float) -> list[PastCall]:
+        if self.broken:
+            raise StoreDown("redis://secret-host: no answer")
+        return self.calls.get(number, [])
+
+
 class AllUp:
     def seat_online(self, seat: str) -> bool:
         return True
@@ -136,6 +151,7 @@ class Hotline:
     feed: Feed
     asterisk: MemoryAsterisk
     lines: MemoryLines
+    past: MemoryPast
     missing: set[str]
     context: Context
 
@@ -214,7 +230,11 @@ async def hotline(folder: Path, *, capacity: int = 10_000, **limits: Any) -> Asy
     asterisk, lines, feed, metrics = MemoryAsterisk(), MemoryLines(), Feed(capacity=capacity), Metrics("110")
     dispatcher = Dispatcher(Executor(asterisk), MemoryStore(), feed, metrics)
     ids = itertools.count(1)
-    switchboard = Switchboard(settings(), dispatcher, AllUp(), lines, lambda: f"t-{next(ids)}", time.time)
+    past = MemoryPast()
+    histories = Histories(past, HistorySettings(), time.time)
+    switchboard = Switchboard(
+        settings(), dispatcher, AllUp(), lines, lambda: f"t-{next(ids)}", time.time, histories
+    )
     switchboard.ready = True
     missing: set[str] = set()
     checks = {"asterisk": lambda: switchboard.ready, "redis": lambda: "redis" not in missing}
@@ -240,6 +260,7 @@ async def hotline(folder: Path, *, capacity: int = 10_000, **limits: Any) -> Asy
                 feed,
                 asterisk,
                 lines,
+                past,
                 missing,
                 app[CONTEXT],
             )

@@ -18,6 +18,8 @@ CLOSED = (
     ("GET", "/v1/calls"),
     ("GET", "/v1/calls/c-1"),
     ("POST", "/v1/calls/c-1/transfers"),
+    ("POST", "/v1/calls/c-1/diversions"),
+    ("GET", "/v1/history/13800138000"),
     ("GET", "/v1/calls/c-1/transfers/t-1"),
     ("DELETE", "/v1/calls/c-1/transfers/t-1"),
     ("GET", "/v1/lines"),

@@ -24,6 +24,7 @@ from telephony.core.call import (
     TransferState,
 )
 from telephony.errors import StoreDown
+from telephony.settings import HistorySettings
 from telephony.store import RedisClosedLines, RedisLink, RedisStore, records
 from telephony.store.calls import LIVE_EXPIRES, RECENT, RECENT_EXPIRES
 from telephony.store.link import Command
@@ -58,7 +59,7 @@ async def redis(server: RedisServer) -> AsyncIterator[Redis]:
 
 @pytest.fixture
 def store(link: RedisLink) -> RedisStore:
-    return RedisStore(link, KEYS)
+    return RedisStore(link, KEYS, HistorySettings())
 
 
 def a_call(call_id: str = "110-a-1732430000.12") -> Call:
@@ -150,7 +151,7 @@ class TestLiveCalls:
     ) -> None:
         await store.save(a_call())
         other_keys = type(KEYS)("1101")
-        other = RedisStore(store._link, other_keys)
+        other = RedisStore(store._link, other_keys, HistorySettings())
         await other.save(a_call("other"))
         assert await store.load_all() == ([a_call()], [])
         assert await other.load_all() == ([a_call("other")], [])
@@ -412,7 +413,7 @@ class TestClosedLines:
 async def test_the_whole_of_an_outage_leaves_nothing_unwritten(server: RedisServer, redis: Redis) -> None:
     """The wiring that the application does: what fails in an outage is written on return."""
     link = server.link()
-    store = RedisStore(link, KEYS)
+    store = RedisStore(link, KEYS, HistorySettings())
     lines = RedisClosedLines(link, KEYS, LINES)
     unsaved: list[Call] = []
     ups: list[str] = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import shutil
 import tempfile
 import time
@@ -39,6 +40,11 @@ class Lab:
         while (left := self.channels()) and time.monotonic() < deadline:
             time.sleep(POLL)
         return left
+
+    def token(self, site: str, who: str) -> str:
+        """The HTTP token of `who` (`seat:1001`, `line:12345`) at a site."""
+        tokens = json.loads((self.sites[site].state / "secrets" / "tokens.json").read_text(encoding="utf-8"))
+        return str(tokens[who])
 
     def hang_up(self) -> None:
         """End every channel there is."""

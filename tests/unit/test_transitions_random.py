@@ -7,13 +7,15 @@ from collections.abc import Callable
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from telephony.core.call import Call, Hangup, LegState, Mode, Next, Role, Transfer
+from telephony.core.call import Call, DiversionKind, Hangup, LegState, Mode, Next, Role, Transfer
 from telephony.core.commands import AnswerFreed, AwaitFreed, Decision, HangUp, RescueCaller
 from telephony.core.events import (
     CallerFreed,
     CancelPressed,
+    DiversionRecorded,
     Event,
     FreedTimeout,
+    HistoryRead,
     InviteFailed,
     InviteTimeout,
     LeavePressed,
@@ -189,6 +191,8 @@ any_event = st.one_of(
     st.builds(LinePressed, ats, seats, views, st.sampled_from(TRANSFERS), st.sampled_from(Mode)),
     st.builds(CancelPressed, ats, st.sampled_from(("", *TRANSFERS, "x"))),
     st.builds(LeavePressed, ats, seats),
+    st.builds(DiversionRecorded, ats, seats, st.sampled_from(("d1", "d2")), st.sampled_from(DiversionKind)),
+    st.builds(HistoryRead, ats, st.integers(0, 50)),
 )
 
 

@@ -6,16 +6,18 @@ from typing import get_args
 
 import pytest
 
-from telephony.core.call import Call, Mode, Role, Situation
+from telephony.core.call import Call, DiversionKind, Mode, Role, Situation
 from telephony.core.commands import Refused
 from telephony.core.events import (
     CallerFreed,
     CancelPressed,
+    DiversionRecorded,
     DropPressed,
     Event,
     FreedTimeout,
     GiveBackPressed,
     GroupPressed,
+    HistoryRead,
     HoldPressed,
     InviteFailed,
     InviteTimeout,
@@ -89,6 +91,9 @@ def _events() -> dict[str, Event]:
         "drop taker": DropPressed(AT, "k"),
         "drop partner": DropPressed(AT, "t1"),
         "drop stranger": DropPressed(AT, "x"),
+        "key platform": DiversionRecorded(AT, "1001", "d1", DiversionKind.PLATFORM, "12345"),
+        "key platform, other seat": DiversionRecorded(AT, "1002", "d1", DiversionKind.PLATFORM, "12345"),
+        "history is read": HistoryRead(AT, 3),
     }
 
 
@@ -191,6 +196,9 @@ TABLE = {
     drop taker                | refused_unknown_leg       |             |
     drop partner              | refused_unknown_leg       |             |
     drop stranger             | refused_unknown_leg       |             |
+    key platform              | refused_no_call           |             |
+    key platform, other seat  | refused_no_call           |             |
+    history is read           | history_read              |             |
     """,
     "talking": """
     a taker is called         | taker_called                 |             |
@@ -251,6 +259,9 @@ TABLE = {
     drop taker                | refused_last_with_caller     |             |
     drop partner              | refused_unknown_leg          |             |
     drop stranger             | refused_unknown_leg          |             |
+    key platform              | diversion_recorded           |             |
+    key platform, other seat  | refused_no_call              |             |
+    history is read           | history_read                 |             |
     """,
     "asking": """
     a taker is called         | taker_called                 |             |
@@ -311,6 +322,9 @@ TABLE = {
     drop taker                | refused_last_with_caller     |             |
     drop partner              | refused_unknown_leg          |             |
     drop stranger             | refused_unknown_leg          |             |
+    key platform              | diversion_recorded           |             |
+    key platform, other seat  | refused_no_call              |             |
+    history is read           | history_read                 |             |
     """,
     "inviting": """
     a taker is called         | taker_called              |             |
@@ -371,6 +385,9 @@ TABLE = {
     drop taker                | refused_last_with_caller  |             |
     drop partner              | cancelled                 | talking     | hang up t1, 12345: cancelled
     drop stranger             | refused_unknown_leg       |             |
+    key platform              | diversion_recorded        |             |
+    key platform, other seat  | refused_no_call           |             |
+    history is read           | history_read              |             |
     """,
     "held": """
     a taker is called         | taker_called                 |             |
@@ -431,6 +448,9 @@ TABLE = {
     drop taker                | refused_last_with_caller     |             |
     drop partner              | refused_unknown_leg          |             |
     drop stranger             | refused_unknown_leg          |             |
+    key platform              | diversion_recorded           |             |
+    key platform, other seat  | refused_no_call              |             |
+    history is read           | history_read                 |             |
     """,
     "consult": """
     a taker is called         | taker_called               |             |
@@ -491,6 +511,9 @@ TABLE = {
     drop taker                | taker_dropped              |             | hang up k
     drop partner              | partner_dropped            |             | hang up t1
     drop stranger             | refused_unknown_leg        |             |
+    key platform              | diversion_recorded         |             |
+    key platform, other seat  | refused_no_call            |             |
+    history is read           | history_read               |             |
     """,
     "three_way": """
     a taker is called         | taker_called              |             |
@@ -551,6 +574,9 @@ TABLE = {
     drop taker                | taker_dropped             |             | hang up k
     drop partner              | partner_dropped           |             | hang up t1
     drop stranger             | refused_unknown_leg       |             |
+    key platform              | diversion_recorded        |             |
+    key platform, other seat  | refused_no_call           |             |
+    history is read           | history_read              |             |
     """,
     "waiting": """
     a taker is called         | taker_called               |             |
@@ -611,6 +637,9 @@ TABLE = {
     drop taker                | refused_unknown_leg        |             |
     drop partner              | cancelled_rescued          | queued      | hang up t1, rescue, 12345: cancelled
     drop stranger             | refused_unknown_leg        |             |
+    key platform              | diversion_recorded         |             |
+    key platform, other seat  | refused_no_call            |             |
+    history is read           | history_read               |             |
     """,
     "handed_over": """
     a taker is called         | taker_called              |             |
@@ -671,6 +700,9 @@ TABLE = {
     drop taker                | refused_unknown_leg       |             |
     drop partner              | refused_last_with_caller  |             |
     drop stranger             | refused_unknown_leg       |             |
+    key platform              | diversion_recorded        |             |
+    key platform, other seat  | refused_no_call           |             |
+    history is read           | history_read              |             |
     """,
     "staff": """
     a taker is called         | taker_called              |             |
@@ -731,6 +763,9 @@ TABLE = {
     drop taker                | taker_dropped             |             | hang up k
     drop partner              | partner_dropped           |             | hang up t1
     drop stranger             | refused_unknown_leg       |             |
+    key platform              | diversion_recorded        |             |
+    key platform, other seat  | refused_no_call           |             |
+    history is read           | history_read              |             |
     """,
     "ended": """
     a taker is called         | taker_called              |             |
@@ -791,6 +826,9 @@ TABLE = {
     drop taker                | refused_unknown_leg       |             |
     drop partner              | refused_unknown_leg       |             |
     drop stranger             | refused_unknown_leg       |             |
+    key platform              | diversion_recorded        |             |
+    key platform, other seat  | refused_no_call           |             |
+    history is read           | history_read              |             |
     """,
 }
 
