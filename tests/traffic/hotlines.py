@@ -9,7 +9,7 @@ from pathlib import Path
 from tests.lab.paths import SITES, DebianRoot, hotline_file
 from tests.lab.site import Site
 from tests.traffic import figures
-from tests.traffic.plan import NO_ANSWER
+from tests.traffic.planned import NO_ANSWER
 
 HOLD = 6.0  # s; a taker's part in a call, with some to spare
 DEDICATED = 10  # seats for calls over a line

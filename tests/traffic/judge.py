@@ -13,7 +13,7 @@ from typing import Any
 
 from tests.traffic.keys import Pressed
 from tests.traffic.phone_logs import Deed
-from tests.traffic.plan import PlannedCall
+from tests.traffic.planned import PlannedCall
 
 CAUSE = 3.0  # s; a call that ends later than this after somebody hung up has not ended because of it
 _BY_CITIZEN = {"gives_up": "nobody_answered", "hangs_up": "caller"}

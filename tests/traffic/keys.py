@@ -12,7 +12,7 @@ from typing import Any, TextIO
 
 import aiohttp
 
-from tests.traffic.plan import PlannedCall, Press
+from tests.traffic.planned import PlannedCall, Press
 
 RETRY = 0.2  # s
 
@@ -45,7 +45,9 @@ class Keys:
     ) -> None:
         self.site = site
         self._session = session
-        self._plan = {call.number: call for call in plan if call.site == site}
+        self._presses = {
+            call.number: call.presses if call.site == site else call.far_presses for call in plan
+        }
         self._number_of = number_of
         self._raw = raw
         self._since = -1
@@ -84,13 +86,11 @@ class Keys:
         call_id = call["id"]
         self.calls[call_id] = call
         self.history[call_id].append((at, _words(call)))
-        if call["via"] != "carrier":
-            return
         if call["situation"] == "talking" and call_id not in self._seen:
             self._seen.add(call_id)
             number = call["caller"]["number"] or await self._number_of(call_id)
             self.numbers[call_id] = number
-            for press in self._plan[number].presses if number in self._plan else ():
+            for press in self._presses.get(number, ()):
                 task = asyncio.create_task(self._press(at, number, call["seat"], press))
                 self._fingers.add(task)
                 task.add_done_callback(self._fingers.discard)

@@ -17,7 +17,7 @@ from pathlib import Path
 from tests.lab.paths import CHECKOUT, DebianRoot, LabError
 from tests.lab.site import Site
 from tests.lab.stage import CARRIER, FAR_END, SIP
-from tests.traffic.plan import DEFAULT_TALK, FAR_HOTLINE, LAST_RESORT, Phone, PlannedCall
+from tests.traffic.planned import DEFAULT_TALK, FAR_HOTLINE, LAST_RESORT, Phone, PlannedCall
 
 SCENARIOS = CHECKOUT / "tests" / "sipp"
 SEATS = {"110": "127.0.0.40", "12345": "127.0.0.41"}

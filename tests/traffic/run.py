@@ -22,7 +22,7 @@ from tests.traffic.judge import Record, by_number, judge, withheld_deeds
 from tests.traffic.keys import Keys
 from tests.traffic.phone_logs import Deed
 from tests.traffic.phones import Phones, Sipp, wait_for_seats
-from tests.traffic.plan import LAST_RESORT, PATIENCE, PlannedCall
+from tests.traffic.planned import LAST_RESORT, PATIENCE, PlannedCall
 from tests.traffic.report import Verdict
 
 PROGRESS = 5.0  # s between two lines, and between two comparisons

@@ -7,7 +7,7 @@ from typing import Any
 from tests.traffic.judge import Judgement, Record, judge
 from tests.traffic.keys import Pressed
 from tests.traffic.phone_logs import Deed, read
-from tests.traffic.plan import Phone, PlannedCall, Press
+from tests.traffic.planned import Phone, PlannedCall, Press
 from tests.traffic.report import Verdict, ringing_times, text
 
 NUMBER = "13800000001"
