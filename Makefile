@@ -2,6 +2,8 @@
 # make status  where everything is, as JSON
 # make stop    end all of it
 # make test    every check and every test
+# make traffic 200 calls as both hotlines get them, played by SIPp, and a verdict; RATE= calls a second,
+#              CALLS= or HOURS= how long, SEED= for the same plan again
 # make check   ruff and mypy alone
 # make lock    write the lock files anew, after a change in pyproject.toml (needs uv)
 #
@@ -11,7 +13,7 @@
 setup := docker/setup.sh
 MAKEFLAGS += --no-print-directory
 
-.PHONY: help run status stop test check lock
+.PHONY: help run status stop test check traffic lock
 help:
 	@sed -n 's/^# \{0,1\}//p' Makefile
 
@@ -23,6 +25,10 @@ status stop:
 
 test check:
 	@$(setup) python -m tests.lab.suite $@
+
+traffic:
+	@$(setup) python -m tests.traffic $(if $(RATE),--rate $(RATE)) $(if $(CALLS),--calls $(CALLS)) \
+		$(if $(HOURS),--hours $(HOURS)) $(if $(SEED),--seed $(SEED))
 
 lock:
 	docker/lock.sh

@@ -1,0 +1,59 @@
+"""Redis against Asterisk against the HTTP interface: the same calls, the same legs.
+
+What differs at one moment may be on its way; what still differs a moment later, in the same call, is wrong.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+
+import aiohttp
+from redis.asyncio import Redis
+
+from tests.lab.site import Site
+
+AGAIN = 1.0  # s
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """The ids of live calls and legs as one of the three knows them."""
+
+    api_calls: frozenset[str]
+    redis_calls: frozenset[str]
+    api_legs: frozenset[str]
+    asterisk_legs: frozenset[str]
+
+    def differences(self) -> frozenset[str]:
+        """One line for each id that not all know."""
+        found = {f"call {each}: only Redis has it" for each in self.redis_calls - self.api_calls}
+        found |= {f"call {each}: Redis lacks it" for each in self.api_calls - self.redis_calls}
+        found |= {f"leg {each}: only Asterisk has it" for each in self.asterisk_legs - self.api_legs}
+        found |= {f"leg {each}: Asterisk lacks it" for each in self.api_legs - self.asterisk_legs}
+        return frozenset(found)
+
+
+async def look(site: Site, session: aiohttp.ClientSession, redis: Redis) -> View:
+    """The three, as near to one moment as they can be asked."""
+    ids = await redis.smembers(f"tel:{site.name}:calls")
+    async with session.get("/v1/calls") as response:
+        answer = await response.json()
+    lines = (await asyncio.to_thread(site.asterisk_cli, "core show channels concise")).splitlines()
+    calls = answer["calls"] if isinstance(answer, dict) else answer
+    legs = [leg["id"] for call in calls for leg in call["legs"] if leg["state"] != "ended"]
+    return View(
+        frozenset(call["id"] for call in calls),
+        frozenset(each.decode() if isinstance(each, bytes) else each for each in ids),
+        frozenset(legs),
+        frozenset(line.split("!")[-1] for line in lines if "!" in line and not line.startswith("Local/")),
+    )
+
+
+async def compare(site: Site, session: aiohttp.ClientSession, redis: Redis) -> frozenset[str]:
+    """What differs, and still does after AGAIN."""
+    first = (await look(site, session, redis)).differences()
+    if not first:
+        return first
+    await asyncio.sleep(AGAIN)
+    return first & (await look(site, session, redis)).differences()
