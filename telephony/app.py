@@ -22,6 +22,7 @@ from telephony.ami.commands import AmiAsterisk
 from telephony.ami.devices import DeviceBook
 from telephony.ami.events import EventTranslator
 from telephony.ami.message import AmiMessage
+from telephony.ami.rooms import RoomCommands, RoomTranslator
 from telephony.dispatcher import Dispatcher
 from telephony.errors import StoreDown
 from telephony.executor import Executor
@@ -30,6 +31,7 @@ from telephony.http import HttpServer, Tls, make_app
 from telephony.metrics import Metrics
 from telephony.provision import StateDirectory
 from telephony.recovery import Recovery
+from telephony.rooms import Rooms
 from telephony.settings import Address, Settings
 from telephony.store import FeedLog, Keys, RedisClosedLines, RedisLink, RedisStore
 from telephony.switchboard import Switchboard
@@ -68,8 +70,24 @@ class App:
             self.devices, self.dispatcher.post, self._clock, self._loop.call_later
         )
         self.recovery = Recovery(self.link, self.translator, self.devices, self.dispatcher, self._clock)
+        self.room_translator = RoomTranslator(
+            settings, lambda event: self.rooms.on_event(event), self._clock, self._loop.call_later
+        )
+        self.rooms = Rooms(
+            settings,
+            RoomCommands(self.link, settings, self.devices, self.room_translator),
+            self.feed,
+            self._new_transfer_id,
+            self._clock,
+        )
         self.switchboard = Switchboard(
-            settings, self.dispatcher, self.devices, self.closed_lines, self._new_transfer_id, self._clock
+            settings,
+            self.dispatcher,
+            self.devices,
+            self.closed_lines,
+            self._new_transfer_id,
+            self._clock,
+            self.rooms,
         )
         scripts = Scripts(self.dispatcher, self.switchboard, self._expect, self._clock)
         agi = settings.agi.address
@@ -93,6 +111,7 @@ class App:
             log.info("started", hotline=self._settings.hotline, node=self._settings.node)
             await self._serve()
         finally:
+            await self.rooms.close()
             await self.dispatcher.close()
             await self.feed_log.close(self.feed)
             await self.redis.close()
@@ -141,14 +160,23 @@ class App:
 
     def _on_event(self, message: AmiMessage) -> None:
         self.translator.on_event(message)
+        self.room_translator.on_event(message)
 
     def _expect(self, channel_id: str, call_id: str) -> None:
         self.translator.expect(channel_id, call_id)
 
     async def _link_up(self) -> None:
         await self.recovery.run()
+        await self._recover_rooms()
         self.switchboard.ready = True
         self.metrics.asterisk_up.labels(self._settings.hotline).set(1)
+
+    async def _recover_rooms(self) -> None:
+        self.room_translator.pause()
+        try:
+            await self.rooms.recover()
+        finally:
+            self.room_translator.resume()
 
     def _link_down(self, reason: str) -> None:
         self.switchboard.ready = False

@@ -27,6 +27,9 @@ from telephony.core.events import (
     ReturnPressed,
 )
 from telephony.errors import LinkDown, NotFound, Refusal
+from telephony.room_desk import RoomDesk
+from telephony.room_views import RoomView
+from telephony.rooms import Rooms
 
 if TYPE_CHECKING:
     from telephony.dispatcher import Dispatcher
@@ -75,10 +78,11 @@ class SeatStatus:
 
 @dataclass(frozen=True, slots=True)
 class Pressed:
-    """What a press has come to: the call, and the transfers that it started or concerns."""
+    """What a press has come to: the call and the transfers that it started or concerns, or the room it opened."""
 
     call_id: str
     transfers: tuple[Transfer, ...]
+    room: RoomView | None = None
 
 
 class Devices(Protocol):
@@ -108,6 +112,7 @@ class Switchboard:
         closed_lines: ClosedLines,
         new_transfer_id: Callable[[], str],
         clock: Callable[[], float],
+        rooms: Rooms,
     ) -> None:
         self._settings = settings
         self._dispatcher = dispatcher
@@ -115,6 +120,7 @@ class Switchboard:
         self._closed_lines = closed_lines
         self._new_transfer_id = new_transfer_id
         self._clock = clock
+        self.rooms = RoomDesk(self, rooms)
         self.ready = False
 
     # -- keys --------------------------------------------------------------------------------
@@ -122,14 +128,16 @@ class Switchboard:
     async def press(self, seat: str, key: str, *, mode: Mode = Mode.WARM, note: str = "") -> Pressed:
         """Press `key` at `seat`, on the call that it has.
 
-        `key`: a line's or a group's name, `cancel`, `leave`, `hold`, `resume`, `merge` (into the talk with the
-        partner; the same as `resume`) or `return` (the caller back to the hotline that it came from).
+        `key`: a line's or a group's name, a room's (see `RoomDesk.press`), `cancel`, `leave`, `hold`,
+        `resume`, `merge` (into the talk with the partner; the same as `resume`) or `return` (the caller back to the hotline that it came from).
         Pressing a line's key again is the same transfer. NotFound: no such seat. Refusal: why
         not, by a code such as `no_call` or `line_closed`.
         LinkDown: Asterisk cannot be asked now.
         """
         if self._settings.seat(seat) is None:
             raise NotFound("unknown_seat", f"there is no seat {seat}")
+        if self.rooms.has(key):
+            return Pressed("", (), await self.rooms.press(seat, key))
         event = self._key_event(seat, key, mode, note)
         if not self.ready:
             raise LinkDown("the link to Asterisk is down")
@@ -262,7 +270,7 @@ class Switchboard:
         return sum(
             sum(t.live and t.line == line for t in call.transfers) + (call.via == line)
             for call in self._dispatcher
-        )
+        ) + self.rooms.uses(line)
 
     def _line_view(self, line: LineSettings) -> LineView:
         return LineView(
@@ -291,6 +299,8 @@ class Switchboard:
         leg = _leg_of(call, seat.seat)
         if leg is not None:
             state = SeatState.TALKING if leg.talking else SeatState.RINGING
+        elif self.rooms.uses(seat.seat):
+            state = SeatState.TALKING
         else:
             state = SeatState.IDLE if self._devices.seat_online(seat.seat) else SeatState.OFFLINE
         return SeatStatus(seat.seat, seat.queue, state, call.id if call else "")

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
+from telephony.room_views import RoomView
 from telephony.switchboard import LineStatus, SeatStatus
 from telephony.views import CallView, TransferView
 
@@ -73,6 +74,14 @@ class Seats:
 
     seq: int
     seats: list[SeatStatus]
+
+
+@dataclass(frozen=True, slots=True)
+class Rooms:
+    """The joint rooms as they were after event number `seq`."""
+
+    seq: int
+    rooms: list[RoomView]
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ STATUS_OF_CODE = {
     "unknown_key": 422,
     "unknown_line": 422,
     "unknown_mode": 422,
+    "unknown_seat_named": 422,
     "overloaded": 429,
     "internal_error": 500,
 }

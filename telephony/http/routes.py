@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from telephony.http import calls, events, lines, seats, service
-from telephony.http.answers import HTML, Calls, Lines, Live, PressedCall, PressedTransfer, Ready, Seats
-from telephony.http.bodies import KeyPress, LineChange, NewTransfer
+from telephony.http import calls, events, lines, rooms, seats, service
+from telephony.http.answers import HTML, Calls, Lines, Live, PressedCall, PressedTransfer, Ready, Rooms, Seats
+from telephony.http.bodies import KeyPress, LineChange, NewTransfer, OpenRoom
 from telephony.http.messages import EventMessage, Gap, Hello, Pulse
 from telephony.http.route import ADMINS, SEATS, Query, Route
+from telephony.room_views import RoomView
 from telephony.switchboard import LineStatus
 from telephony.views import CallView, LegView, TransferView
 
 _LINK = ("link_down",)
 _PRESS = ("no_call", "asterisk_refused", "line_closed", "line_full", "too_many_transfers", "returned_once")
+_MEMBER = {404: ("unknown_room", "unknown_member"), 409: ("asterisk_refused",), 503: _LINK}
+_BRING = ("transfer_under_way", "not_together", "not_moved")
 
 ROUTES: tuple[Route, ...] = (
     Route(
@@ -25,6 +28,8 @@ ROUTES: tuple[Route, ...] = (
         "(the taker leaves the caller to the partner), `hold` (the caller hears music), `resume` or `merge` (the "
         "caller comes back, to the taker and to whom the taker talks with) or `return` (the caller goes back to "
         "the hotline that the call came from). With mode `consult` taker and partner talk alone first. "
+        "A room's name opens the joint room: who is configured is called in, and the seat's call is brought in "
+        "or, when the seat is idle, its phone is called in; the answer is the room. "
         "Pressing a line's key again is the same transfer. The answer is the transfer; where a key concerns "
         "several, as `cancel` and `leave` may, it is the first, and all of them are in `transfers`. What "
         "becomes of it is told by the events, or by reading the transfer again. A seat presses its own keys "
@@ -32,10 +37,18 @@ ROUTES: tuple[Route, ...] = (
         roles=SEATS,
         body=KeyPress,
         status=202,
-        answers=(PressedTransfer, PressedCall),
+        answers=(PressedTransfer, PressedCall, RoomView),
         refusals={
             404: ("unknown_seat",),
-            409: (*_PRESS, "nothing_to_cancel", "nobody_to_leave_with", "not_held", "not_over_a_line"),
+            409: (
+                *_PRESS,
+                "nothing_to_cancel",
+                "nobody_to_leave_with",
+                "not_held",
+                "not_over_a_line",
+                *_BRING,
+                "seat_busy",
+            ),
             422: ("unknown_key", "unknown_mode"),
             429: ("overloaded",),
             503: _LINK,
@@ -181,6 +194,93 @@ ROUTES: tuple[Route, ...] = (
         summary="The seats, their state and call",
         roles=SEATS,
         answers=(Seats,),
+    ),
+    Route(
+        method="GET",
+        path="/v1/rooms",
+        handler=rooms.list_rooms,
+        tag="Rooms",
+        summary="The joint rooms and who is in them",
+        roles=SEATS,
+        answers=(Rooms,),
+    ),
+    Route(
+        method="GET",
+        path="/v1/rooms/{room}",
+        handler=rooms.get_room,
+        tag="Rooms",
+        summary="One room",
+        about="Who was called and could not be had is shown as `failed` with the reason, until called again.",
+        roles=SEATS,
+        answers=(RoomView,),
+        refusals={404: ("unknown_room",)},
+    ),
+    Route(
+        method="POST",
+        path="/v1/rooms/{room}",
+        handler=rooms.open_room,
+        tag="Rooms",
+        summary="Open a room: call people in, bring a call in",
+        about="Everybody is called at once and joins on answering; nobody is waited for. A call's caller, taker "
+        "and partners are moved together, so that the caller is with somebody at every moment; when that "
+        "cannot be done the call goes on as it was and nobody is called in.",
+        roles=SEATS,
+        body=OpenRoom,
+        status=202,
+        answers=(RoomView,),
+        refusals={
+            404: ("unknown_room", "unknown_call"),
+            409: _BRING,
+            422: ("unknown_line", "unknown_seat_named"),
+            503: _LINK,
+        },
+    ),
+    Route(
+        method="DELETE",
+        path="/v1/rooms/{room}",
+        handler=rooms.end_room,
+        tag="Rooms",
+        summary="End the conference in a room",
+        about="A caller who was brought in goes back to a seat.",
+        roles=ADMINS,
+        status=202,
+        answers=(RoomView,),
+        refusals={404: ("unknown_room",), 409: ("room_not_open",), 503: _LINK},
+    ),
+    Route(
+        method="DELETE",
+        path="/v1/rooms/{room}/members/{member}",
+        handler=rooms.put_out,
+        tag="Rooms",
+        summary="Put a member out, or stop calling one",
+        about="A caller who was brought in goes back to a seat.",
+        roles=ADMINS,
+        status=202,
+        answers=(RoomView,),
+        refusals=_MEMBER,
+    ),
+    Route(
+        method="POST",
+        path="/v1/rooms/{room}/members/{member}/mute",
+        handler=rooms.mute_member,
+        tag="Rooms",
+        summary="Mute a member",
+        about="The others do not hear the member, who goes on hearing them.",
+        roles=ADMINS,
+        status=202,
+        answers=(RoomView,),
+        refusals=_MEMBER,
+    ),
+    Route(
+        method="POST",
+        path="/v1/rooms/{room}/members/{member}/unmute",
+        handler=rooms.unmute_member,
+        tag="Rooms",
+        summary="Let a member be heard again",
+        roles=ADMINS,
+        status=202,
+        answers=(RoomView,),
+        refusals=_MEMBER,
     ),
     Route(
         method="GET",
