@@ -21,7 +21,6 @@ EVENTS = (
     "BridgeLeave",
     "OriginateResponse",
     "DeviceStateChange",
-    "ConfbridgeStart",
     "ConfbridgeEnd",
     "ConfbridgeJoin",
     "ConfbridgeLeave",

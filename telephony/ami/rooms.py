@@ -5,6 +5,7 @@ A channel tells by its variables who it is (TEL_PARTY, TEL_ROLE, TEL_CALL) and w
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 
 import structlog
@@ -24,6 +25,7 @@ log = structlog.get_logger("ami")
 _RINGING = "5"
 _REFUSED_LATER = 0.5  # s; a Hangup event tells more than OriginateResponse, and comes within this time
 _SEAT_TIMEOUT = 30.0  # s that a seat's phone is called into a room
+_LOOKS, _BETWEEN_LOOKS = 25, 0.02  # s; how long a key may take to be over on the presser's channel
 _CAUSE_OF_REASON = {"3": 19, "5": 17, "8": 34}  # AMI's reasons of a failed Originate as Q.850 causes
 
 
@@ -166,11 +168,21 @@ class RoomCommands:
         )
 
     async def together(self, channels: list[str]) -> bool:
-        """Whether these channels are in one bridge now, by Asterisk's own word, and nobody else is in it."""
-        found = await self._link.ask("CoreShowChannels")
-        bridges = {message.get("Channel"): message.get("BridgeId") for message in found}
-        bridge = bridges.get(channels[0], "")
-        return bool(bridge) and {name for name, has in bridges.items() if has == bridge} == set(channels)
+        """Whether these channels are in one bridge now, by Asterisk's own word, and nobody else is in it.
+
+        A taker whose phone has just pressed a key is in the dialplan for some milliseconds, and a move would
+        lose its place there (seen on 22.10.1: "An async goto just messed up our execution location").
+        """
+        for _ in range(_LOOKS):
+            found = {message.get("Channel"): message for message in await self._link.ask("CoreShowChannels")}
+            if all(name not in found or found[name].get("Context") != "key" for name in channels):
+                bridges = {name: message.get("BridgeId") for name, message in found.items()}
+                bridge = bridges.get(channels[0], "")
+                return bool(bridge) and {name for name, has in bridges.items() if has == bridge} == set(
+                    channels
+                )
+            await asyncio.sleep(_BETWEEN_LOOKS)
+        return False
 
     async def move(self, room: str, channel: str) -> None:
         """Take one official out of a conversation and into the room."""

@@ -13,7 +13,7 @@ import pytest
 
 from tests.lab.softphone import Softphone
 from tests.lab.softphone_call import Call
-from tests.lab.stage import CALLER, PARTNER, SIP, TAKER, Stage
+from tests.lab.stage import CALLER, LOUD, PARTNER, SIP, TAKER, Stage
 from tests.system.conftest import Lab
 
 OTHER = 2310  # Hz: the late comer's tone
@@ -66,9 +66,21 @@ async def say_pin(stage: Stage, phone: Softphone, digits: str, to: str = DOOR) -
     """Dial in, and send the digits once the tone is there."""
     call = await phone.dial(to)
     await call.answered()
-    await stage.hears_music(call)  # the tone that asks for the PIN
+    await asks_for_pin(stage, call)
     await call.dtmf(digits)
     return call
+
+
+async def asks_for_pin(stage: Stage, call: Call) -> None:
+    """Wait until the phone has heard a steady tone for 0.8 s; after a wrong PIN it is a broken one at first."""
+
+    def steady() -> bool:
+        now = time.time()
+        stream = stage.wire.received(call.phone.bind, call.call_id)
+        parts = [stream.between(now - 0.1 * (i + 1), now - 0.1 * i) for i in range(8)]
+        return all(part.packets and part.audio().level > LOUD for part in parts)
+
+    await until(steady, "the tone that asks for the PIN", within=6.0)
 
 
 def hears_other(stage: Stage, call: Call) -> bool:
@@ -80,6 +92,15 @@ async def until(true: Callable[[], bool], what: str, within: float = 3.0) -> Non
     deadline = time.monotonic() + within
     while not true():
         assert time.monotonic() < deadline, f"not after {within} s: {what}"
+        await asyncio.sleep(0.05)
+
+
+async def said(lab: Lab, words: str, within: float = 10.0) -> None:
+    """Wait until Asterisk's log says so: there an administrator sees who tries PINs."""
+    log = lab.sites["110"].state / "asterisk" / "log" / "messages.log"
+    deadline = time.monotonic() + within
+    while words not in log.read_text(encoding="utf-8"):
+        assert time.monotonic() < deadline, f"the log does not say {words!r}"
         await asyncio.sleep(0.05)
 
 
@@ -114,21 +135,21 @@ async def test_who_is_busy_or_does_not_answer_is_shown_and_nobody_waits_for_them
     stage: Stage, officers
 ) -> None:
     seat_phone, agent_phone, fire_phone = officers
-    await agent_phone.on_invite(486)
     await fire_phone.on_invite(180)  # rings, and nobody answers (3 s in these tests)
-    ambulance = await stage.unit("120", tone=CALLER)
+    await stage.unit("120", on_invite=486)
     status, answer = await stage.api["110"].request(
         "POST", "/v1/rooms/room", {"lines": ["12345", "119", "120"], "seats": ["1001"]}
     )
     assert status == 202, answer
-    seat, unit = await asyncio.gather(seat_phone.incoming(), ambulance.incoming())
-    await asyncio.gather(seat.answer(), unit.answer())
+    seat, agent = await asyncio.gather(seat_phone.incoming(), agent_phone.incoming())
+    await asyncio.gather(seat.answer(), agent.answer())
 
-    await stage.hears(seat, CALLER)
-    room = await room_is(stage, lambda room: "119" in members(room, "failed"))
+    await stage.hears(seat, PARTNER)
+    await room_is(stage, lambda room: members(room, "ringing") == {"119"})
+    room = await room_is(stage, lambda room: members(room, "failed") == {"119", "120"})
     reasons = {m["party"]: m["reason"] for m in room["members"] if m["state"] == "failed"}
-    assert reasons["119"] == "no_answer"
-    await unit.hangup()
+    assert reasons == {"119": "no_answer", "120": "busy"}
+    await agent.hangup()
     await seat.ended()
 
 
@@ -162,12 +183,13 @@ async def test_wrong_pin_three_times_ends_the_call_and_is_never_in_the_room(
     stranger = await stage.unit("120", tone=OTHER)
 
     late = await say_pin(stage, stranger, wrong)
-    for _ in range(2):
-        await until(lambda: late.ending is not None or not stage.heard(late), "the tone again")
-        await asyncio.gather(stage.hears_music(late))
+    for tries in (1, 2):
+        await said(lab, f"wrong PIN for room room from 120 ({tries})")
+        await asks_for_pin(stage, late)
         await late.dtmf(wrong)
+    await late.ended(within=20)
 
-    await late.ended(within=30)
+    await said(lab, "wrong PIN for room room from 120 (3)")
     room = await stage.api["110"].get("/v1/rooms/room")
     assert members(room) == {"1001", "12345", "119"}
     assert not hears_other(stage, seat)
@@ -218,7 +240,6 @@ async def test_running_call_is_brought_in_and_its_caller_is_never_without_somebo
     stage: Stage, lab: Lab, officers
 ) -> None:
     taker, agent_phone, fire_phone = officers
-    fire_phone.tone = PARTNER
     citizen = await stage.citizen()
     talk = await stage.talk(citizen, taker)
     status, answer = await stage.api["110"].press("1001", "12345")
@@ -245,7 +266,10 @@ async def test_running_call_is_brought_in_and_its_caller_is_never_without_somebo
     await fire.answer()
     await stage.hears(fire, CALLER, TAKER, PARTNER)
     # The taker goes, the partner goes: the caller is with 119 still.
+    # (119's phone has the citizen's tone, so the citizen's phone hears its like from somebody else.)
     await talk.taker.hangup()
+    await stage.hears(talk.caller, PARTNER, FIRE)
+    await stage.goes_on_hearing(talk.caller, PARTNER, FIRE, seconds=1.0)
     await agent.hangup()
     await stage.hears(talk.caller, FIRE)
     await stage.goes_on_hearing(talk.caller, FIRE, seconds=1.0)
@@ -275,8 +299,8 @@ async def test_key_in_a_call_brings_it_in_and_a_caller_put_out_is_back_at_a_seat
     await back.answer()
     await stage.hears(talk.caller, PARTNER)
     await stage.hears(talk.taker, PARTNER)
-    await back.hangup()
-    await talk.caller.ended()
+    await talk.caller.hangup()
+    await back.ended()
     await agent.hangup()
     await talk.taker.ended()
 
