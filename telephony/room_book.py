@@ -31,7 +31,7 @@ class MemberState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """Somebody in a room or on the way. `id` is the channel's Uniqueid; `party` a seat's or a line's name.
+    """Somebody in a room or on the way. `id` is its channel's; `party` a seat's or a line's name.
 
     `call` is the id of the call with which the member was brought in, or empty. `since`: in this state.
     """

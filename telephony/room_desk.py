@@ -107,10 +107,8 @@ class RoomDesk:
         if call.pending:
             raise Refusal("transfer_under_way", "a partner is being called into the call: cancel, or wait")
         officials = [*call.talking(Role.TAKER), *call.talking(Role.PARTNER)]
-        if caller is None or not caller.talking or not officials:
+        if caller is None or not officials:
             raise Refusal("not_together", "the caller is in no conversation that could be brought in")
-        if any(leg.bridge != caller.bridge for leg in officials):
-            raise Refusal("not_together", "the call's parties are not in one conversation now")
         first, *others = officials
         parties = Parties(call.id, caller.channel, first.channel, tuple(leg.channel for leg in others))
         await self._rooms.bring(room, parties)

@@ -129,7 +129,8 @@ class Switchboard:
         """Press `key` at `seat`, on the call that it has.
 
         `key`: a line's or a group's name, a room's (see `RoomDesk.press`), `cancel`, `leave`, `hold`,
-        `resume`, `merge` (into the talk with the partner; the same as `resume`) or `return` (the caller back to the hotline that it came from).
+        `resume`, `merge` (into the talk with the partner; the same as `resume`) or `return` (the caller back
+        to the hotline that it came from).
         Pressing a line's key again is the same transfer. NotFound: no such seat. Refusal: why
         not, by a code such as `no_call` or `line_closed`.
         LinkDown: Asterisk cannot be asked now.

@@ -25,7 +25,10 @@ log = structlog.get_logger("ami")
 _RINGING = "5"
 _REFUSED_LATER = 0.5  # s; a Hangup event tells more than OriginateResponse, and comes within this time
 _SEAT_TIMEOUT = 30.0  # s that a seat's phone is called into a room
-_LOOKS, _BETWEEN_LOOKS = 25, 0.02  # s; how long a key may take to be over on the presser's channel
+_LOOKS, _BETWEEN_LOOKS = (
+    25,
+    0.02,
+)  # s; how long a conversation that has just begun, or a key, may take to settle
 _CAUSE_OF_REASON = {"3": 19, "5": 17, "8": 34}  # AMI's reasons of a failed Originate as Q.850 causes
 
 
@@ -175,12 +178,12 @@ class RoomCommands:
         """
         for _ in range(_LOOKS):
             found = {message.get("Channel"): message for message in await self._link.ask("CoreShowChannels")}
-            if all(name not in found or found[name].get("Context") != "key" for name in channels):
-                bridges = {name: message.get("BridgeId") for name, message in found.items()}
-                bridge = bridges.get(channels[0], "")
-                return bool(bridge) and {name for name, has in bridges.items() if has == bridge} == set(
-                    channels
-                )
+            pressing = any(name in found and found[name].get("Context") == "key" for name in channels)
+            bridges = {name: message.get("BridgeId") for name, message in found.items()}
+            bridge = bridges.get(channels[0], "")
+            inside = {name for name, has in bridges.items() if has == bridge}
+            if bridge and inside == set(channels) and not pressing:
+                return True
             await asyncio.sleep(_BETWEEN_LOOKS)
         return False
 
