@@ -23,6 +23,7 @@ from telephony.ami.devices import DeviceBook
 from telephony.ami.events import EventTranslator
 from telephony.ami.lamps import Lamps
 from telephony.ami.message import AmiMessage
+from telephony.ami.rooms import RoomCommands, RoomTranslator
 from telephony.board import Board
 from telephony.dispatcher import Dispatcher
 from telephony.errors import StoreDown
@@ -33,6 +34,7 @@ from telephony.http import HttpServer, Tls, make_app
 from telephony.metrics import Metrics
 from telephony.provision import StateDirectory
 from telephony.recovery import Recovery
+from telephony.rooms import Rooms
 from telephony.settings import Address, Settings
 from telephony.store import FeedLog, Keys, RedisClosedLines, RedisHistory, RedisLink, RedisStore
 from telephony.switchboard import Switchboard
@@ -75,6 +77,16 @@ class App:
             self.devices, self.dispatcher.post, self._clock, self._loop.call_later
         )
         self.recovery = Recovery(self.link, self.translator, self.devices, self.dispatcher, self._clock)
+        self.room_translator = RoomTranslator(
+            settings, lambda event: self.rooms.on_event(event), self._clock, self._loop.call_later
+        )
+        self.rooms = Rooms(
+            settings,
+            RoomCommands(self.link, settings, self.devices, self.room_translator),
+            self.feed,
+            self._new_transfer_id,
+            self._clock,
+        )
         self.switchboard = Switchboard(
             settings,
             self.dispatcher,
@@ -83,6 +95,7 @@ class App:
             self._new_transfer_id,
             self._clock,
             self.histories,
+            self.rooms,
         )
         self.board = Board(self.switchboard, self.feed, Lamps(self.link), self._clock)
         self.switchboard.on_moved = self.board.moved
@@ -115,6 +128,7 @@ class App:
             log.info("started", hotline=self._settings.hotline, node=self._settings.node)
             await self._serve()
         finally:
+            await self.rooms.close()
             await self.dispatcher.close()
             await self.feed_log.close(self.feed)
             await self.redis.close()
@@ -166,15 +180,24 @@ class App:
         self.translator.on_event(message)
         if message.event == "DeviceStateChange":
             self.board.moved()
+        self.room_translator.on_event(message)
 
     def _expect(self, channel_id: str, call_id: str) -> None:
         self.translator.expect(channel_id, call_id)
 
     async def _link_up(self) -> None:
         await self.recovery.run()
+        await self._recover_rooms()
         self.switchboard.ready = True
         self.metrics.asterisk_up.labels(self._settings.hotline).set(1)
         self.board.renew()
+
+    async def _recover_rooms(self) -> None:
+        self.room_translator.pause()
+        try:
+            await self.rooms.recover()
+        finally:
+            self.room_translator.resume()
 
     def _link_down(self, reason: str) -> None:
         self.switchboard.ready = False

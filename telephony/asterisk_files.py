@@ -21,15 +21,23 @@ EVENTS = (
     "BridgeLeave",
     "OriginateResponse",
     "DeviceStateChange",
+    "ConfbridgeEnd",
+    "ConfbridgeJoin",
+    "ConfbridgeLeave",
+    "ConfbridgeMute",
+    "ConfbridgeUnmute",
 )
 WEB = "-web"  # suffix of the endpoint by which a seat registers from a browser
 _NOTE = "; Written by `telephony provision` from hotline.toml; changes here are lost.\n"
 
 
-def generated(settings: Settings, ami_secret: str, passwords: dict[str, str]) -> dict[str, str]:
-    """Name and text of each file below `generated/`; `passwords` are the seats'."""
+def generated(
+    settings: Settings, ami_secret: str, passwords: dict[str, str], pins: dict[str, str]
+) -> dict[str, str]:
+    """Name and text of each file below `generated/`; `passwords` are the seats', `pins` the rooms'."""
     return {
-        "globals.conf": _globals(settings),
+        "globals.conf": _globals(settings, pins),
+        "rooms.conf": _rooms(settings),
         "pjsip.conf": _pjsip(settings, passwords),
         "codes.conf": _codes(settings),
         "queues.conf": _queues(settings),
@@ -97,7 +105,7 @@ def line_uri(line: LineSettings) -> str:
     return f"PJSIP/line-{line.line}/sip:{line.number}@{line.address}"
 
 
-def _globals(settings: Settings) -> str:
+def _globals(settings: Settings, pins: dict[str, str]) -> str:
     values = {
         "HOTLINE": settings.hotline,
         "HOTLINE_NUMBER": settings.sip.number,
@@ -111,7 +119,17 @@ def _globals(settings: Settings) -> str:
         values[f"LINE_TIMEOUT_{line.line}"] = str(int(line.answer_timeout))
     for group in settings.groups:
         values[f"GROUP_{group.group}"] = "&".join(group.lines)
+    for room in settings.rooms:
+        values[f"ROOM_PIN_{room.room}"] = pins[room.room]
     return _NOTE + "".join(f"{name} = {value}\n" for name, value in values.items())
+
+
+def _rooms(settings: Settings) -> str:
+    """What late comers dial: exact numbers, no patterns."""
+    lines = ["[rooms]"]
+    for room in settings.rooms:
+        lines += [f"exten => {room.number},1,Set(TEL_ROOM={room.room})", " same => n,Goto(room-door,s,1)"]
+    return _NOTE + "\n".join([*lines, ""])
 
 
 def _pjsip(settings: Settings, passwords: dict[str, str]) -> str:
@@ -196,7 +214,8 @@ def _queues(settings: Settings) -> str:
 def _keys(settings: Settings) -> dict[str, str]:
     """The keys that a taker's phone has, and their digits."""
     lines = {line.line: line.dtmf for line in settings.lines}
-    return lines | {group.group: group.dtmf for group in settings.groups}
+    groups = {group.group: group.dtmf for group in settings.groups}
+    return lines | groups | {room.room: room.dtmf for room in settings.rooms if room.dtmf}
 
 
 def _features(settings: Settings) -> str:

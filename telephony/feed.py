@@ -15,7 +15,10 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class FeedEvent:
-    """`seq` numbers events without holes; `type` is `call`, `transfer`, `leg`, `line`, `seat`; `data` is JSON-ready."""
+    """`seq` numbers events without holes; `data` is JSON-ready.
+
+    `type` is `call`, `transfer`, `leg`, `line`, `seat` or `room`.
+    """
 
     seq: int
     at: float

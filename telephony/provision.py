@@ -50,7 +50,9 @@ def provision(settings: Settings, state: StateDirectory, asterisk_root: Path) ->
         raise ConfigError(f"{asterisk_root}: no Asterisk is installed there ({documentation} is missing)")
     passwords = _make_secrets(settings, state)
     _copy_sources(state)
-    for name, text in asterisk_files.generated(settings, state.secrets.get("ami"), passwords).items():
+    pins = state.secrets.ensure_pins("rooms.json", [room.room for room in settings.rooms])
+    files = asterisk_files.generated(settings, state.secrets.get("ami"), passwords, pins)
+    for name, text in files.items():
         write_private(state.etc / "generated" / name, text)
     write_private(
         state.etc / "generated/http.conf",

@@ -7,6 +7,7 @@ import ipaddress
 import json
 import os
 import secrets
+from collections.abc import Callable
 from pathlib import Path
 
 from cryptography import x509
@@ -57,8 +58,15 @@ class Secrets:
 
     def ensure_passwords(self, file: str, names: list[str]) -> dict[str, str]:
         """A password for each of `names`, kept together in the JSON file `file`."""
+        return self._ensure(file, names, lambda: secrets.token_urlsafe(18))
+
+    def ensure_pins(self, file: str, names: list[str]) -> dict[str, str]:
+        """A PIN of eight digits for each of `names`, kept together in the JSON file `file`."""
+        return self._ensure(file, names, lambda: f"{secrets.randbelow(10**8):08d}")
+
+    def _ensure(self, file: str, names: list[str], make: Callable[[], str]) -> dict[str, str]:
         known = self.passwords(file)
-        passwords = {name: known.get(name) or secrets.token_urlsafe(18) for name in names}
+        passwords = {name: known.get(name) or make() for name in names}
         if passwords != known:
             write_private(self._directory / file, json.dumps(passwords, indent=2) + "\n")
         return passwords

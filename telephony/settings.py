@@ -21,6 +21,7 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
 _NUMBER = re.compile(r"[0-9+*#]{1,32}")
 _DTMF = re.compile(r"\*[0-9]{1,3}")
 _CODE = re.compile(r"[0-9]{1,16}")
+_DIAL_IN = re.compile(r"[0-9]{2,16}")
 _HOST = re.compile(r"[A-Za-z0-9.-]{1,253}")
 _RESERVED_KEYS = frozenset(  # keys that are no line
     {"cancel", "leave", "hold", "resume", "merge", "return", "platform", "guidance"}
@@ -206,6 +207,34 @@ class GroupSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RoomSettings:
+    """A standing conference of duty officers.
+
+    `room`: its name, which is also its key's. `number`: what late comers dial, from a seat or over a line, and
+    what is shown to those who are called in. `lines`, `seats`: whom the key calls in. `key`, `dtmf`: the
+    hotkey's label on the seat, and what the taker's phone sends for it (empty: nothing).
+    """
+
+    room: str
+    label: str
+    number: str
+    key: str
+    dtmf: str = ""
+    lines: list[str] = field(default_factory=list)
+    seats: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        _must(_NAME, "rooms.room", self.room)
+        _must(_DIAL_IN, "rooms.number", self.number)
+        if self.dtmf:
+            _must(_DTMF, "rooms.dtmf", self.dtmf)
+        if self.room in _RESERVED_KEYS:
+            raise ValueError(f"rooms.room: {self.room!r} is the name of a key")
+        if any(mark in self.label for mark in '"<>;\\\r\n\0'):
+            raise ValueError("rooms.label must not have quotes, brackets, semicolons or line ends in it")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """One hotline."""
 
@@ -222,14 +251,16 @@ class Settings:
     seats: list[SeatSettings]
     lines: list[LineSettings]
     groups: list[GroupSettings] = field(default_factory=list)
+    rooms: list[RoomSettings] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         _must(_NAME, "hotline", self.hotline)
         _must(_NAME, "node", self.node)
         _unique("seats.seat", [seat.seat for seat in self.seats])
         _unique("lines.line", [line.line for line in self.lines])
-        _unique("dtmf", [line.dtmf for line in self.lines] + [group.dtmf for group in self.groups])
         _unique("lines.code", [line.code for line in self.lines])
+        rooms = [room.dtmf for room in self.rooms if room.dtmf]
+        _unique("dtmf", [thing.dtmf for thing in self.lines] + [group.dtmf for group in self.groups] + rooms)
         _unique("lines and groups", [line.line for line in self.lines] + [g.group for g in self.groups])
         for group in self.groups:
             unknown = set(group.lines) - {line.line for line in self.lines}
@@ -244,6 +275,20 @@ class Settings:
                 raise ValueError(f"seats.seat: {seat.seat!r} is the name of a line too")
             if seat.seat in {line.code for line in self.lines}:
                 raise ValueError(f"seats.seat: {seat.seat!r} is the code of a line too")
+        self._check_rooms()
+
+    def _check_rooms(self) -> None:
+        _unique("rooms.room", [room.room for room in self.rooms])
+        _unique("rooms.number", [room.number for room in self.rooms])
+        for room in self.rooms:
+            if self.line(room.room) or self.group(room.room) or self.seat(room.room):
+                raise ValueError(f"rooms.room: {room.room!r} is the name of a line, group or seat too")
+            if room.number in (self.sip.number, self.sip.dedicated):
+                raise ValueError(f"rooms.number: {room.number!r} is the hotline's own number")
+            strangers = [name for name in room.lines if self.line(name) is None]
+            strangers += [name for name in room.seats if self.seat(name) is None]
+            if strangers:
+                raise ValueError(f"rooms: {strangers[0]!r} is no line or seat of this hotline")
 
     def line(self, name: str) -> LineSettings | None:
         return next((line for line in self.lines if line.line == name), None)
@@ -253,6 +298,9 @@ class Settings:
 
     def seat(self, name: str) -> SeatSettings | None:
         return next((seat for seat in self.seats if seat.seat == name), None)
+
+    def room(self, name: str) -> RoomSettings | None:
+        return next((room for room in self.rooms if room.room == name), None)
 
 
 def load(path: Path) -> Settings:

@@ -28,6 +28,9 @@ from telephony.core.events import (
 )
 from telephony.diversions import Diversions
 from telephony.errors import LinkDown, NotFound, Refusal
+from telephony.room_desk import RoomDesk
+from telephony.room_views import RoomView
+from telephony.rooms import Rooms
 
 if TYPE_CHECKING:
     from telephony.dispatcher import Dispatcher
@@ -77,11 +80,12 @@ class SeatStatus:
 
 @dataclass(frozen=True, slots=True)
 class Pressed:
-    """What a press has come to: the call, the transfers that it started or concerns, what it handed on."""
+    """What a press has come to: the call and the transfers that it concerns, what it handed on, the room it opened."""
 
     call_id: str
     transfers: tuple[Transfer, ...]
     diversion: Diversion | None = None
+    room: RoomView | None = None
 
 
 class Devices(Protocol):
@@ -116,6 +120,7 @@ class Switchboard:
         new_transfer_id: Callable[[], str],
         clock: Callable[[], float],
         histories: Histories,
+        rooms: Rooms,
     ) -> None:
         self._settings = settings
         self._dispatcher = dispatcher
@@ -125,6 +130,7 @@ class Switchboard:
         self._clock = clock
         self.histories = histories
         self.diversions = Diversions(settings, dispatcher, new_transfer_id, clock)
+        self.rooms = RoomDesk(self, rooms)
         self.ready = False
         self.on_moved: Callable[[], None] = lambda: None
 
@@ -133,9 +139,10 @@ class Switchboard:
     async def press(self, seat: str, key: str, *, mode: Mode = Mode.WARM, note: str = "") -> Pressed:
         """Press `key` at `seat`, on the call that it has.
 
-        `key`: a line's or a group's name, `cancel`, `leave`, `hold`, `resume`, `merge` (into the talk with the
-        partner; the same as `resume`), `return` (the caller back to the hotline that it came from), or a way to
-        hand the matter on without a call (`platform`, `guidance`; see `Diversions.press`).
+        `key`: a line's, a group's or a room's name (see `RoomDesk.press`), `cancel`, `leave`, `hold`, `resume`,
+        `merge` (into the talk with the partner; the same as `resume`), `return` (the caller back to the
+        hotline that it came from), or a way to hand the matter on without a call (`platform`, `guidance`;
+        see `Diversions.press`).
         Pressing a line's key again is the same transfer. NotFound: no such seat. Refusal: why
         not, by a code such as `no_call` or `line_closed`.
         LinkDown: Asterisk cannot be asked now.
@@ -145,6 +152,8 @@ class Switchboard:
             return Pressed(call_id, (), diversion)
         if self._settings.seat(seat) is None:
             raise NotFound("unknown_seat", f"there is no seat {seat}")
+        if self.rooms.has(key):
+            return Pressed("", (), room=await self.rooms.press(seat, key))
         event = self._key_event(seat, key, mode, note)
         if not self.ready:
             raise LinkDown("the link to Asterisk is down")
@@ -292,7 +301,7 @@ class Switchboard:
         return sum(
             sum(t.live and t.line == line for t in call.transfers) + (call.via == line)
             for call in self._dispatcher
-        )
+        ) + self.rooms.uses(line)
 
     def _line_view(self, line: LineSettings) -> LineView:
         return LineView(
@@ -321,6 +330,8 @@ class Switchboard:
         leg = _leg_of(call, seat.seat)
         if leg is not None:
             state = SeatState.TALKING if leg.talking else SeatState.RINGING
+        elif self.rooms.uses(seat.seat):
+            state = SeatState.TALKING
         else:
             state = SeatState.IDLE if self._devices.seat_online(seat.seat) else SeatState.OFFLINE
         return SeatStatus(seat.seat, seat.queue, state, call.id if call else "")

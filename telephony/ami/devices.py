@@ -18,6 +18,11 @@ class DeviceBook:
         """Whether the seat's phone, or its browser, is registered and reachable."""
         return self._up(f"PJSIP/{seat}") or self._up(f"PJSIP/{seat}{_WEB}")
 
+    def seat_device(self, seat: str) -> str:
+        """The device by which the seat can be called: its phone, or its browser if only that is registered."""
+        phone = f"PJSIP/{seat}"
+        return phone + _WEB if not self._up(phone) and self._up(phone + _WEB) else phone
+
     def line_up(self, line: str) -> bool:
         """Whether the far end of the line answered Asterisk's last OPTIONS."""
         return self._up(f"PJSIP/line-{line}")

@@ -77,7 +77,7 @@ class EventFilter:
                 return may_see_transfer(self._who, msgspec.convert(event.data, TransferView))
             case "line":
                 return may_see_line(self._who, str(event.data.get("line", "")))
-            case "seat":
+            case "seat" | "room":
                 return self._who.role is TokenRole.SEAT
             case _:
                 return False

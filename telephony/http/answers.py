@@ -10,6 +10,7 @@ import msgspec
 from aiohttp import web
 
 from telephony.history import History
+from telephony.room_views import RoomView
 from telephony.switchboard import LineStatus, SeatStatus
 from telephony.views import CallView, DiversionView, TransferView
 
@@ -85,6 +86,14 @@ class Seats:
 
     seq: int
     seats: list[SeatStatus]
+
+
+@dataclass(frozen=True, slots=True)
+class Rooms:
+    """The joint rooms as they were after event number `seq`."""
+
+    seq: int
+    rooms: list[RoomView]
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,6 +71,17 @@ class NewDiversion(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     note: Note = ""
 
 
+Names = Annotated[list[Annotated[str, msgspec.Meta(max_length=32)]], msgspec.Meta(max_length=100)]
+
+
+class OpenRoom(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Who is to be called in; who is left out, is as configured. `call`: a live call whose parties are brought in."""
+
+    lines: Names | None = None
+    seats: Names | None = None
+    call: Annotated[str, msgspec.Meta(max_length=150)] | None = None
+
+
 class LineChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`closed`: no new transfers, live ones go on; `open`: in use again."""
 

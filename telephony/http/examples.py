@@ -15,9 +15,11 @@ from telephony.core.call import (
     TransferState,
 )
 from telephony.history import History, Outcome, PastCall, PastDiversion, PastTransfer
-from telephony.http.answers import Calls, CallWithHistory, Lines, Live, PressedTransfer, Ready, Seats
-from telephony.http.bodies import KeyPress, LineChange, NewDiversion, NewTransfer
+from telephony.http.answers import Calls, CallWithHistory, Lines, Live, PressedTransfer, Ready, Rooms, Seats
+from telephony.http.bodies import KeyPress, LineChange, NewDiversion, NewTransfer, OpenRoom
 from telephony.http.messages import Hello
+from telephony.room_book import MemberKind, MemberState
+from telephony.room_views import MemberView, RoomView
 from telephony.switchboard import LineState, LineStatus, SeatState, SeatStatus
 from telephony.views import CallerView, CallView, DiversionView, LegView, TransferView
 
@@ -94,6 +96,17 @@ _LINE = LineStatus("12345", "政务服务便民热线", LineState.OPEN, 1, 30, "
 _PRESSED = PressedTransfer(
     **{name: getattr(_INVITING, name) for name in TransferView.__dataclass_fields__}, transfers=[_INVITING]
 )
+_MEMBER = MemberView(
+    "110-a-4f1c9a8e2b71",
+    MemberKind.LINE,
+    "12345",
+    MemberState.PRESENT,
+    None,
+    muted=False,
+    call="",
+    since=1767225630.1,
+)
+_ROOM = RoomView("room", "联合会商", "8000", "F9", 1767225628.0, [_MEMBER])
 
 EXAMPLES: Mapping[type, Any] = {
     KeyPress: KeyPress("warm", "噪音投诉"),
@@ -110,6 +123,9 @@ EXAMPLES: Mapping[type, Any] = {
     LineStatus: _LINE,
     Lines: Lines(1234, [_LINE]),
     Seats: Seats(1234, [SeatStatus("1001", "110", SeatState.TALKING, _CALL)]),
+    OpenRoom: OpenRoom(lines=["12345", "119"], seats=["1009"], call=_CALL),
+    RoomView: _ROOM,
+    Rooms: Rooms(1234, [_ROOM]),
     Live: Live(live=True),
     Ready: Ready(ready=True, missing=[]),
     Hello: Hello(1234),

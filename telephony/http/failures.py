@@ -20,6 +20,7 @@ STATUS_OF_CODE = {
     "unknown_kind": 422,
     "unknown_line": 422,
     "unknown_mode": 422,
+    "unknown_seat_named": 422,
     "overloaded": 429,
     "internal_error": 500,
 }

@@ -28,7 +28,7 @@ class Hello:
 
 @dataclass(frozen=True, slots=True)
 class EventMessage:
-    """Something happened. `at`: seconds since the epoch; `data`: the call, transfer, line or seat now."""
+    """Something happened. `at`: seconds since the epoch; `data`: the call, transfer, line, seat or room now."""
 
     seq: int
     at: float

@@ -23,7 +23,8 @@ _PARAMETER = re.compile(r"\{(\w+)\}")
 _PARAMETERS = {
     "seat": ("The seat's name.", "1001"),
     "key": (
-        "A line's or group's name, `cancel`, `leave`, `hold`, `resume`, `merge`, `return`, `platform` or `guidance`.",
+        "A line's, group's or room's name, `cancel`, `leave`, `hold`, `resume`, `merge`, `return`, `platform` or "
+        "`guidance`.",
         "12345",
     ),
     "call": ("The call's id.", "110-1767225600.1"),
@@ -31,6 +32,8 @@ _PARAMETERS = {
     "line": ("The line's name.", "12345"),
     "leg": ("The party's leg id, from the call's `legs`.", "110-1767225600.2"),
     "number": ("A caller's number: digits, `+`, `*`, `#` (as `%23`).", "13800138000"),
+    "room": ("The joint room's name.", "room"),
+    "member": ("The member's id.", "110-a-4f1c9a8e2b71"),
 }
 _ABOUT = (
     "One key press hands a caller over from one hotline to another. Requests carry "

@@ -17,7 +17,9 @@ from telephony.http.answers import (
 )
 from telephony.http.bodies import KeyPress, LineChange, NewDiversion, NewTransfer
 from telephony.http.messages import EventMessage, Gap, Hello, Pulse
+from telephony.http.room_routes import BRING, ROOM_ROUTES
 from telephony.http.route import ADMINS, SEATS, Query, Route
+from telephony.room_views import RoomView
 from telephony.switchboard import LineStatus
 from telephony.views import CallView, DiversionView, LegView, TransferView
 
@@ -38,6 +40,8 @@ ROUTES: tuple[Route, ...] = (
         "the hotline that the call came from). With mode `consult` taker and partner talk alone first. "
         "`platform` hands the matter on as a case to the unit whose line was tried last and did not come; "
         "`guidance` records that the caller was told where to turn. "
+        "A room's name opens the joint room: who is configured is called in, and the seat's call is brought in "
+        "or, when the seat is idle, its phone is called in; the answer is the room. "
         "Pressing a line's key again is the same transfer. The answer is the transfer; where a key concerns "
         "several, as `cancel` and `leave` may, it is the first, and all of them are in `transfers`. What "
         "becomes of it is told by the events, or by reading the transfer again. A seat presses its own keys "
@@ -45,7 +49,7 @@ ROUTES: tuple[Route, ...] = (
         roles=SEATS,
         body=KeyPress,
         status=202,
-        answers=(PressedTransfer, PressedCall),
+        answers=(PressedTransfer, PressedCall, RoomView),
         refusals={
             404: ("unknown_seat",),
             409: (
@@ -56,6 +60,8 @@ ROUTES: tuple[Route, ...] = (
                 "not_over_a_line",
                 "nothing_to_hand_on",
                 "too_many_diversions",
+                *BRING,
+                "seat_busy",
             ),
             422: ("unknown_key", "unknown_mode"),
             429: ("overloaded",),
@@ -313,4 +319,5 @@ ROUTES: tuple[Route, ...] = (
         roles=None,
         status=302,
     ),
+    *ROOM_ROUTES,
 )

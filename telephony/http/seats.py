@@ -31,6 +31,8 @@ def _press(ask: Ask) -> KeyPress:
 
 
 def _answer(pressed: Pressed) -> Answer:
+    if pressed.room is not None:
+        return json_answer(pressed.room, 202, {"Location": f"/v1/rooms/{pressed.room.room}"})
     views = [transfer_view(pressed.call_id, transfer) for transfer in pressed.transfers]
     if not views:
         handed_on = pressed.diversion

@@ -26,6 +26,8 @@ from telephony.http import HttpServer, Limits, make_app
 from telephony.http.application import CONTEXT
 from telephony.http.context import Context
 from telephony.metrics import Metrics
+from telephony.room_book import Called, Joined, MemberKind
+from telephony.rooms import Rooms
 from telephony.secrets import write_private
 from telephony.settings import (
     Address,
@@ -34,6 +36,7 @@ from telephony.settings import (
     LineSettings,
     Listener,
     RedisSettings,
+    RoomSettings,
     SeatSettings,
     Settings,
     SipSettings,
@@ -66,6 +69,43 @@ class MemoryAsterisk:
 
     async def rescue(self, channel: str) -> None:
         raise LinkDown("no caller is rescued in these tests")
+
+
+class MemoryRooms:
+    """Notes what it is asked; nobody answers by itself."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, ...]] = []
+
+    async def call_in(self, room: RoomSettings, kind: MemberKind, party: str, member_id: str) -> None:
+        self.asked.append(("call_in", room.room, party))
+
+    async def together(self, channels: list[str]) -> bool:
+        return True
+
+    async def move(self, room: str, channel: str) -> None:
+        self.asked.append(("move", room, channel))
+
+    async def move_pair(self, room: str, official: str, caller: str) -> None:
+        self.asked.append(("move_pair", official, caller))
+
+    async def move_back(self, channel: str) -> None:
+        self.asked.append(("move_back", channel))
+
+    async def kick(self, room: str, channel: str) -> None:
+        self.asked.append(("kick", room, channel))
+
+    async def end(self, room: str) -> None:
+        self.asked.append(("end", room))
+
+    async def mute(self, room: str, channel: str, *, muted: bool) -> None:
+        self.asked.append(("mute" if muted else "unmute", room, channel))
+
+    async def stop_calling(self, member_id: str) -> None:
+        self.asked.append(("stop_calling", member_id))
+
+    async def found(self) -> list[Joined | Called]:
+        return []
 
 
 class MemoryStore:
@@ -136,6 +176,11 @@ def settings() -> Settings:
         redis=RedisSettings(url="redis://127.0.0.1"),
         seats=[SeatSettings(seat=seat, queue="110") for seat in ("1001", "1002")],
         lines=[line(name, number) for number, name in enumerate(("12345", "119", "gas"), 1)],
+        rooms=[
+            RoomSettings(
+                room="room", label="联合会商", number="8000", key="F9", lines=["12345", "gas"], seats=["1002"]
+            )
+        ],
     )
 
 
@@ -154,6 +199,8 @@ class Hotline:
     past: MemoryPast
     missing: set[str]
     context: Context
+    rooms: Rooms
+    room_asterisk: MemoryRooms
 
     @property
     def port(self) -> int:
@@ -232,8 +279,10 @@ async def hotline(folder: Path, *, capacity: int = 10_000, **limits: Any) -> Asy
     ids = itertools.count(1)
     past = MemoryPast()
     histories = Histories(past, HistorySettings(), time.time)
+    room_asterisk = MemoryRooms()
+    rooms = Rooms(settings(), room_asterisk, feed, lambda: f"m-{next(ids)}", time.time)
     switchboard = Switchboard(
-        settings(), dispatcher, AllUp(), lines, lambda: f"t-{next(ids)}", time.time, histories
+        settings(), dispatcher, AllUp(), lines, lambda: f"t-{next(ids)}", time.time, histories, rooms
     )
     switchboard.ready = True
     missing: set[str] = set()
@@ -263,8 +312,11 @@ async def hotline(folder: Path, *, capacity: int = 10_000, **limits: Any) -> Asy
                 past,
                 missing,
                 app[CONTEXT],
+                rooms,
+                room_asterisk,
             )
     finally:
         asterisk.gate.set()
         await server.stop()
+        await rooms.close()
         await dispatcher.close()

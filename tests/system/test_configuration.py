@@ -28,6 +28,7 @@ def test_every_context_that_dialplan_or_code_names_exists(lab: Lab) -> None:
     contexts = set(re.findall(r"^\[([\w-]+)\]", DIALPLAN, re.MULTILINE))
     named = set(re.findall(r"(?:Goto|GotoIf)\([^)]*?\b([a-z-]+),s,1\)", DIALPLAN))
     named |= {"join", "rescue", "leg-gone", "from-carrier", "from-line", "from-seat"}
+    named |= {"room-member", "room-caller", "room-door"}
     assert named <= contexts
     for name in contexts:
         assert "There is no existence" not in lab.sites["110"].asterisk_cli(f"dialplan show {name}")
@@ -57,7 +58,9 @@ def test_manager_user_has_no_more_rights_than_it_needs(lab: Lab) -> None:
 def test_only_the_events_that_are_used_leave_asterisk(lab: Lab) -> None:
     text = (lab.sites["110"].state / "asterisk/etc/generated/manager.conf").read_text(encoding="utf-8")
     named = set(re.findall(r"name\((\w+)\)", text))
-    code = (CHECKOUT / "telephony/ami/events.py").read_text(encoding="utf-8")
+    code = "".join(
+        (CHECKOUT / f"telephony/ami/{name}.py").read_text(encoding="utf-8") for name in ("events", "rooms")
+    )
     used = {name for name in named if f'"{name}"' in code}
     assert named - used == {"FullyBooted"}
 
