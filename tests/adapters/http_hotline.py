@@ -128,7 +128,11 @@ def settings() -> Settings:
         label="报警服务台",
         node="a",
         sip=SipSettings(
-            bind="127.0.0.1:5060", wss="127.0.0.1:8089", carrier_net=[], number="110", dedicated="1"
+            bind="127.0.0.1:5060",
+            wss="127.0.0.1:8089",
+            carrier_net=["127.0.0.0/8"],
+            number="110",
+            dedicated="1",
         ),
         ami=Listener(bind="127.0.0.1:5038"),
         agi=Listener(bind="127.0.0.1:4573"),
