@@ -5,6 +5,7 @@ A key pressed on a phone, in a console or by HTTP comes in here and nowhere else
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -125,6 +126,7 @@ class Switchboard:
         self._clock = clock
         self.histories = histories
         self.diversions = Diversions(settings, dispatcher, new_transfer_id, clock)
+        self._pressing: Counter[tuple[str, str]] = Counter()  # line and call of presses not decided on yet
         self.ready = False
         self.on_moved: Callable[[], None] = lambda: None
 
@@ -219,7 +221,12 @@ class Switchboard:
     async def _ask(self, call_id: str, event: Event) -> Pressed:
         if not self.ready:
             raise LinkDown("the link to Asterisk is down")
-        reply = await self._dispatcher.ask(call_id, event)
+        place = (event.line.name if isinstance(event, LinePressed) else "", call_id)
+        self._pressing[place] += 1
+        try:
+            reply = await self._dispatcher.ask(call_id, event)
+        finally:
+            self._pressing -= Counter([place])
         if isinstance(reply, Accepted):
             transfers = tuple(self._known(call_id, reply.transfer_ids))
             return Pressed(call_id, transfers)
@@ -289,10 +296,14 @@ class Switchboard:
         return line
 
     def _live(self, line: str) -> int:
-        return sum(
-            sum(t.live and t.line == line for t in call.transfers) + (call.via == line)
-            for call in self._dispatcher
-        )
+        """Legs on the line now, and those that presses under way will bring: two may want the last channel."""
+        taken = sum(self._on(call, line) + (call.via == line) for call in self._dispatcher)
+        pressing = (self._dispatcher.get(call_id) for name, call_id in self._pressing if name == line)
+        return taken + sum(call is not None and not self._on(call, line) for call in pressing)
+
+    @staticmethod
+    def _on(call: Call, line: str) -> int:
+        return sum(t.live and t.line == line for t in call.transfers)
 
     def _line_view(self, line: LineSettings) -> LineView:
         return LineView(
