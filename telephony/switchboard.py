@@ -221,12 +221,12 @@ class Switchboard:
     async def _ask(self, call_id: str, event: Event) -> Pressed:
         if not self.ready:
             raise LinkDown("the link to Asterisk is down")
-        place = (event.line.name if isinstance(event, LinePressed) else "", call_id)
-        self._pressing[place] += 1
+        places = Counter((line, call_id) for line in _lines_of(event))
+        self._pressing += places
         try:
             reply = await self._dispatcher.ask(call_id, event)
         finally:
-            self._pressing -= Counter([place])
+            self._pressing -= places
         if isinstance(reply, Accepted):
             transfers = tuple(self._known(call_id, reply.transfer_ids))
             return Pressed(call_id, transfers)
@@ -341,3 +341,13 @@ def _leg_of(call: Call | None, seat: str) -> Leg | None:
     if call is None:
         return None
     return next((leg for leg in call.alive(Role.TAKER) if leg.party == seat), None)
+
+
+def _lines_of(event: Event) -> list[str]:
+    """The lines that a press wants a channel of."""
+    match event:
+        case LinePressed():
+            return [event.line.name]
+        case GroupPressed():
+            return [press.line.name for press in event.presses]
+    return []

@@ -265,12 +265,12 @@ class TestAsteriskFiles:
         assert section(pjsip, "[carrier-address]")[-1] == "match = 127.0.111.0/24"
         assert section(pjsip, "[udp]")[-1] == "bind = 127.0.110.1:5060"
 
-    def test_a_seat_has_its_password_its_own_number_and_every_lines_key(
+    def test_a_seat_has_its_password_its_own_number_and_every_key(
         self, state: StateDirectory, settings: Settings
     ) -> None:
         pjsip = generated(state, "pjsip.conf")
         passwords = state.secrets.passwords("seats.json")
-        keys = "DYNAMIC_FEATURES=key-12345#key-119#key-120#key-gas"
+        keys = "DYNAMIC_FEATURES=key-12345#key-119#key-120#key-gas#key-gas-leak"
         for seat in (seat.seat for seat in settings.seats):
             for name, template in ((seat, "seat"), (f"{seat}-web", "web-seat")):
                 endpoint = section(pjsip, f"[{name}]({template})")
@@ -281,12 +281,13 @@ class TestAsteriskFiles:
                     f"password = {passwords[seat]}",
                 ]
 
-    def test_each_lines_code_is_a_key_of_the_takers_phone(self, state: StateDirectory) -> None:
+    def test_each_lines_and_groups_code_is_a_key_of_the_takers_phone(self, state: StateDirectory) -> None:
         assert generated(state, "features.conf").splitlines()[1:] == [
             "key-12345 => *1,self,Gosub(key,s,1(12345))",
             "key-119 => *2,self,Gosub(key,s,1(119))",
             "key-120 => *3,self,Gosub(key,s,1(120))",
             "key-gas => *4,self,Gosub(key,s,1(gas))",
+            "key-gas-leak => *5,self,Gosub(key,s,1(gas-leak))",
         ]
 
     def test_each_queue_has_its_seats_by_phone_and_by_browser(self, state: StateDirectory) -> None:

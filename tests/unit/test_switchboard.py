@@ -6,6 +6,7 @@ import asyncio
 import itertools
 import time
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import pytest
 
@@ -16,7 +17,8 @@ from telephony.errors import LinkDown, NotFound, Refusal, StoreDown
 from telephony.executor import Executor
 from telephony.feed import Feed
 from telephony.metrics import Metrics
-from telephony.switchboard import LineState, LineStatus, SeatState, Switchboard
+from telephony.settings import GroupSettings
+from telephony.switchboard import LineState, LineStatus, Pressed, SeatState, Switchboard
 from tests.adapters.http_hotline import MemoryAsterisk, MemoryLines, MemoryStore, settings, until
 
 
@@ -34,14 +36,23 @@ class Phones:
 
 
 class House:
-    """A switchboard with seats 1001 and 1002 and lines 12345, 119 and gas (which takes one call)."""
+    """A switchboard with seats 1001 and 1002 and lines 12345, 119 and gas (which takes one call).
+
+    The key `leak` is 119 and gas at once.
+    """
 
     def __init__(self) -> None:
         self.asterisk, self.lines, self.phones = MemoryAsterisk(), MemoryLines(), Phones()
         self.dispatcher = Dispatcher(Executor(self.asterisk), MemoryStore(), Feed(), Metrics("110"))
         ids = itertools.count(1)
+        leak = GroupSettings(group="leak", label="燃气泄漏", lines=["119", "gas"], key="F9", dtmf="*5")
         self.switchboard = Switchboard(
-            settings(), self.dispatcher, self.phones, self.lines, lambda: f"t-{next(ids)}", time.time
+            replace(settings(), groups=[leak]),
+            self.dispatcher,
+            self.phones,
+            self.lines,
+            lambda: f"t-{next(ids)}",
+            time.time,
         )
         self.switchboard.ready = True
 
@@ -117,6 +128,19 @@ class TestKeys:
         assert [getattr(result, "code", "taken") for result in results] == ["taken", "line_full"]
         assert len(house.asterisk.invited) == 1
         assert house.line("gas").live == 1
+
+    async def test_a_group_and_a_line_at_once_do_not_share_the_last_channel(self, house: House) -> None:
+        await house.call_at("1001", "c")
+        await house.call_at("1002", "d")
+        group, alone = await asyncio.gather(
+            house.switchboard.press("1001", "leak"),
+            house.switchboard.press("1002", "gas"),
+            return_exceptions=True,
+        )
+        assert isinstance(group, Pressed)
+        assert [transfer.line for transfer in group.transfers] == ["119", "gas"]
+        assert isinstance(alone, Refusal)
+        assert alone.code == "line_full"
 
     async def test_a_press_that_waits_for_asterisk_does_not_fill_a_line_twice(self, house: House) -> None:
         await house.call_at("1001")
