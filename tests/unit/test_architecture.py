@@ -16,7 +16,15 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 # A part may know what stands left of it, and itself. Whatever is not named here is an adapter if it is a
 # directory, and stands in the middle if it is a file.
 CORE, MIDDLE, ADAPTER, WIRING, TOP = range(5)
-LAYERS = {"core": CORE, "recovery": WIRING, "provision": WIRING, "app": TOP, "cli": TOP, "__main__": TOP}
+LAYERS = {
+    "core": CORE,
+    "recovery": WIRING,
+    "provision": WIRING,
+    "client": WIRING,
+    "app": TOP,
+    "cli": TOP,
+    "__main__": TOP,
+}
 
 # The one part that may import a library from outside.
 OWNERS = {"panoramisk": "ami", "asterisk": "agi", "redis": "store", "aiohttp": "http"}

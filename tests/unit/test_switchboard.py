@@ -16,10 +16,11 @@ from telephony.dispatcher import Dispatcher
 from telephony.errors import LinkDown, NotFound, Refusal, StoreDown
 from telephony.executor import Executor
 from telephony.feed import Feed
+from telephony.history import Histories
 from telephony.metrics import Metrics
-from telephony.settings import GroupSettings
+from telephony.settings import GroupSettings, HistorySettings
 from telephony.switchboard import LineState, LineStatus, Pressed, SeatState, Switchboard
-from tests.adapters.http_hotline import MemoryAsterisk, MemoryLines, MemoryStore, settings, until
+from tests.adapters.http_hotline import MemoryAsterisk, MemoryLines, MemoryPast, MemoryStore, settings, until
 
 
 class Phones:
@@ -53,6 +54,7 @@ class House:
             self.lines,
             lambda: f"t-{next(ids)}",
             time.time,
+            Histories(MemoryPast(), HistorySettings(), time.time),
         )
         self.switchboard.ready = True
 
