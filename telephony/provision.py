@@ -7,7 +7,6 @@ run again at any time: secrets stay as they are.
 
 from __future__ import annotations
 
-import json
 import shutil
 from pathlib import Path
 
@@ -17,7 +16,7 @@ from telephony.music import write_music
 from telephony.secrets import Secrets, write_private
 from telephony.settings import Address, Settings
 from telephony.speech import EspeakNg
-from telephony.tokens import token_hashes
+from telephony.tokens import put_tokens
 
 SOURCES = Path(__file__).resolve().parent.parent
 
@@ -80,8 +79,7 @@ def _make_secrets(settings: Settings, state: StateDirectory) -> dict[str, str]:
     tokens = state.secrets.ensure_passwords(state.tokens.name, principals)
     # Only what is new: a token that was revoked since must not come back, one that was added must stay.
     new = {principal: token for principal, token in tokens.items() if principal not in known}
-    book = state.secrets.passwords(state.token_hashes.name) | token_hashes(new)
-    write_private(state.token_hashes, json.dumps(book, indent=2) + "\n")
+    put_tokens(state.token_hashes, new)
     return state.secrets.ensure_passwords("seats.json", seats)
 
 

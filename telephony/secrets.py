@@ -6,10 +6,12 @@ import datetime as dt
 import ipaddress
 import json
 import os
+import re
 import secrets
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -17,6 +19,8 @@ from cryptography.x509.oid import NameOID
 
 from telephony.errors import ConfigError
 
+# One word of ASCII, without what begins a comment in Asterisk's files: administrators may put in their own.
+_PASSWORD = re.compile(r"[!-:<-~]{1,128}")
 _TEN_YEARS = dt.timedelta(days=3650)
 
 
@@ -37,12 +41,15 @@ class Secrets:
         self._directory = directory
 
     def get(self, name: str) -> str:
-        """The secret `name`; ConfigError if set-up has not made it."""
+        """The secret `name`; ConfigError if set-up has not made it, or if it is empty."""
         path = self._directory / name
         try:
-            return path.read_text(encoding="utf-8").strip()
+            secret = path.read_text(encoding="utf-8").strip()
         except OSError as error:
             raise ConfigError(f"{path}: no such secret; run `telephony provision` first") from error
+        if not secret:
+            raise ConfigError(f"{path}: is empty; remove it, and `telephony provision` makes another")
+        return secret
 
     def ensure(self, name: str) -> str:
         """The secret `name`, made now if there is none yet."""
@@ -51,9 +58,17 @@ class Secrets:
         return self.get(name)
 
     def passwords(self, file: str) -> dict[str, str]:
-        """What the JSON file `file` has; empty if there is none yet."""
+        """What the JSON file `file` has; empty if there is none yet. ConfigError says what is wrong with it."""
         path = self._directory / file
-        found: dict[str, str] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        if not path.exists():
+            return {}
+        try:
+            found = msgspec.json.decode(path.read_bytes(), type=dict[str, str])
+        except (OSError, msgspec.MsgspecError, ValueError, RecursionError) as error:
+            raise ConfigError(f"{path}: is no object of names and passwords: {error}") from error
+        for name, password in found.items():
+            if not _PASSWORD.fullmatch(password):
+                raise ConfigError(f"{path}: the password of {name!r} does not match {_PASSWORD.pattern}")
         return found
 
     def ensure_passwords(self, file: str, names: list[str]) -> dict[str, str]:

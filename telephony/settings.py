@@ -9,11 +9,12 @@ from __future__ import annotations
 import re
 import tomllib
 from dataclasses import dataclass, field
-from ipaddress import ip_network
 from pathlib import Path
 
 import msgspec
+from msgspec import inspect
 
+from telephony import checks
 from telephony.core.call import Mode
 from telephony.errors import ConfigError
 
@@ -22,10 +23,17 @@ _NUMBER = re.compile(r"[0-9+*#]{1,32}")
 _DTMF = re.compile(r"\*[0-9]{1,3}")
 _CODE = re.compile(r"[0-9]{1,16}")
 _DIAL_IN = re.compile(r"[0-9]{2,16}")
-_HOST = re.compile(r"[A-Za-z0-9.-]{1,253}")
+_REDIS = re.compile(r"(rediss?|unix)://[^@\s]+")
 _RESERVED_KEYS = frozenset(  # keys that are no line
     {"cancel", "leave", "hold", "resume", "merge", "return", "platform", "guidance"}
 )
+# What asterisk-conf/ and asterisk_files.py call sections of pjsip.conf and of queues.conf.
+_ENDPOINTS = frozenset(
+    {"global", "system", "udp", "wss", "anonymous", "party", "carrier", "carrier-address", "line"}
+    | {"untrusted-line", "seat", "web-seat", "seat-aor", "line-aor", "digest"}
+)
+_QUEUES = frozenset({"general", "seats", "dedicated", "dedicated-seats", "any", "any-seat"})
+_LARGEST = 1 << 20  # bytes of a hotline.toml
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +50,8 @@ class Address:
     def parse(cls, text: str) -> Address:
         """From `host:port`; ValueError if it is not that."""
         host, colon, port = text.rpartition(":")
-        if not colon or not _HOST.fullmatch(host) or not port.isdecimal() or not 0 < int(port) < 65536:
-            raise ValueError(f"{text!r} is not host:port")
+        if not colon or not checks.is_host(host) or not checks.is_port(port):
+            raise ValueError(f"{checks.shown(text)} is not host:port")
         return cls(host, int(port))
 
 
@@ -64,12 +72,17 @@ class SipSettings:
     rtp_timeout: int = 30
 
     def __post_init__(self) -> None:
-        Address.parse(self.bind)
-        Address.parse(self.wss)
+        # Asterisk binds media to these, and a name would let it choose.
+        for bind in (self.bind, self.wss):
+            if not checks.is_ipv4(Address.parse(bind).host):
+                raise ValueError(f"sip: {bind!r} does not begin with an IPv4 address")
+        if not self.carrier_net:
+            raise ValueError("sip.carrier_net must name at least one network")
         for net in self.carrier_net:
-            ip_network(net)
+            checks.network("sip.carrier_net", net)
         _must(_NUMBER, "sip.number", self.number)
         _must(_NUMBER, "sip.dedicated", self.dedicated)
+        checks.within("sip.rtp_timeout", self.rtp_timeout, 1, 3600, " seconds")
         low, high = self.rtp_ports
         if not 1024 <= low < high <= 65535:
             raise ValueError("sip.rtp_ports must be two ports, low and high")
@@ -107,10 +120,14 @@ class ApiSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RedisSettings:
-    """`url` without its password, which is a secret file's. Deadline of one command in seconds."""
+    """`url` without its password, which is a secret file's. `deadline` of one command in seconds."""
 
     url: str
     deadline: float = 0.5
+
+    def __post_init__(self) -> None:
+        _must(_REDIS, "redis.url", self.url)
+        checks.within("redis.deadline", self.deadline, 0.01, 60, " seconds")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,6 +159,9 @@ class SeatSettings:
     def __post_init__(self) -> None:
         _must(_NAME, "seats.seat", self.seat)
         _must(_NAME, "seats.queue", self.queue)
+        checks.not_reserved("seats.seat", self.seat, _ENDPOINTS)
+        if self.seat.startswith("line-") or self.seat.endswith("-web"):
+            raise ValueError(f"seats.seat: {self.seat!r} looks like a line's or a browser's endpoint")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,8 +190,9 @@ class LineSettings:
 
     def __post_init__(self) -> None:
         _must(_NAME, "lines.line", self.line)
-        if self.line in _RESERVED_KEYS:
-            raise ValueError(f"lines.line: {self.line!r} is the name of a key")
+        checks.not_reserved("lines.line", self.line, _RESERVED_KEYS | {"aor"})
+        checks.label("lines.label", self.label)
+        checks.label("lines.key", self.key)
         Address.parse(self.address)
         _must(_NUMBER, "lines.number", self.number)
         _must(_DTMF, "lines.dtmf", self.dtmf)
@@ -180,10 +201,10 @@ class LineSettings:
         _must(_CODE, f"lines.code of {self.line}", self.code)
         if not self.modes:
             raise ValueError("lines.modes must name at least one mode")
-        if not 1 <= self.capacity <= 10_000:
-            raise ValueError("lines.capacity must be 1 to 10000")
-        if not 1.0 <= self.answer_timeout <= 300.0:
-            raise ValueError("lines.answer_timeout must be 1 to 300 seconds")
+        _unique("lines.modes", [str(mode) for mode in self.modes])
+        checks.within("lines.capacity", self.capacity, 1, 10_000)
+        checks.within("lines.answer_timeout", self.answer_timeout, 1, 300, " seconds")
+        checks.case_url("lines.case_url", self.case_url)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -198,8 +219,9 @@ class GroupSettings:
 
     def __post_init__(self) -> None:
         _must(_NAME, "groups.group", self.group)
-        if self.group in _RESERVED_KEYS:
-            raise ValueError(f"groups.group: {self.group!r} is the name of a key")
+        checks.not_reserved("groups.group", self.group, _RESERVED_KEYS)
+        checks.label("groups.label", self.label)
+        checks.label("groups.key", self.key)
         _must(_DTMF, "groups.dtmf", self.dtmf)
         if not self.lines:
             raise ValueError("groups.lines must name at least one line")
@@ -255,12 +277,17 @@ class Settings:
 
     def __post_init__(self) -> None:
         _must(_NAME, "hotline", self.hotline)
+        checks.not_reserved("hotline", self.hotline, _QUEUES)
+        checks.label("label", self.label)
         _must(_NAME, "node", self.node)
         _unique("seats.seat", [seat.seat for seat in self.seats])
         _unique("lines.line", [line.line for line in self.lines])
+        codes = [line.dtmf for line in self.lines] + [group.dtmf for group in self.groups]
+        codes += [room.dtmf for room in self.rooms if room.dtmf]
+        _unique("dtmf", codes)
+        checks.each_code_can_be_dialled("dtmf", codes)
         _unique("lines.code", [line.code for line in self.lines])
-        rooms = [room.dtmf for room in self.rooms if room.dtmf]
-        _unique("dtmf", [thing.dtmf for thing in self.lines] + [group.dtmf for group in self.groups] + rooms)
+        _unique("key", [line.key for line in self.lines] + [group.key for group in self.groups])
         _unique("lines and groups", [line.line for line in self.lines] + [g.group for g in self.groups])
         for group in self.groups:
             unknown = set(group.lines) - {line.line for line in self.lines}
@@ -306,14 +333,19 @@ class Settings:
 def load(path: Path) -> Settings:
     """The hotline described by the file at `path`; ConfigError says what is wrong and where."""
     try:
-        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+        with path.open("rb") as file:
+            data = file.read(_LARGEST + 1)
+        if len(data) > _LARGEST:
+            raise ConfigError(f"{path}: has more than {_LARGEST} bytes")
+        raw = tomllib.loads(data.decode("utf-8"))
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except RecursionError as error:
+        raise ConfigError(f"{path}: has lists in lists beyond all measure") from error
+    except ValueError as error:
         raise ConfigError(f"{path}: {error}") from error
-    unknown = set(raw) - set(Settings.__slots__)
-    if unknown:
-        raise ConfigError(f"{path}: unknown name {min(unknown)!r}")
+    for place in checks.unknown_names(raw, inspect.type_info(Settings)):
+        raise ConfigError(f"{path}: unknown name {checks.shown(place)}")
     try:
         return msgspec.convert(raw, Settings)
     except (msgspec.ValidationError, ValueError) as error:
@@ -322,7 +354,7 @@ def load(path: Path) -> Settings:
 
 def _must(pattern: re.Pattern[str], name: str, value: str) -> None:
     if not pattern.fullmatch(value):
-        raise ValueError(f"{name}: {value!r} does not match {pattern.pattern}")
+        raise ValueError(f"{name}: {checks.shown(value)} does not match {pattern.pattern}")
 
 
 def _unique(name: str, values: list[str]) -> None:

@@ -5,6 +5,7 @@ A key pressed on a phone, in a console or by HTTP comes in here and nowhere else
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -131,6 +132,7 @@ class Switchboard:
         self.histories = histories
         self.diversions = Diversions(settings, dispatcher, new_transfer_id, clock)
         self.rooms = RoomDesk(self, rooms)
+        self._pressing: Counter[tuple[str, str]] = Counter()  # line and call of presses not decided on yet
         self.ready = False
         self.on_moved: Callable[[], None] = lambda: None
 
@@ -228,7 +230,12 @@ class Switchboard:
     async def _ask(self, call_id: str, event: Event) -> Pressed:
         if not self.ready:
             raise LinkDown("the link to Asterisk is down")
-        reply = await self._dispatcher.ask(call_id, event)
+        places = Counter((line, call_id) for line in _lines_of(event))
+        self._pressing += places
+        try:
+            reply = await self._dispatcher.ask(call_id, event)
+        finally:
+            self._pressing -= places
         if isinstance(reply, Accepted):
             transfers = tuple(self._known(call_id, reply.transfer_ids))
             return Pressed(call_id, transfers)
@@ -298,10 +305,15 @@ class Switchboard:
         return line
 
     def _live(self, line: str) -> int:
-        return sum(
-            sum(t.live and t.line == line for t in call.transfers) + (call.via == line)
-            for call in self._dispatcher
-        ) + self.rooms.uses(line)
+        """Legs on the line now, and those that presses under way will bring: two may want the last channel."""
+        taken = sum(self._on(call, line) + (call.via == line) for call in self._dispatcher)
+        pressing = (self._dispatcher.get(call_id) for name, call_id in self._pressing if name == line)
+        taken += self.rooms.uses(line)
+        return taken + sum(call is not None and not self._on(call, line) for call in pressing)
+
+    @staticmethod
+    def _on(call: Call, line: str) -> int:
+        return sum(t.live and t.line == line for t in call.transfers)
 
     def _line_view(self, line: LineSettings) -> LineView:
         return LineView(
@@ -341,3 +353,13 @@ def _leg_of(call: Call | None, seat: str) -> Leg | None:
     if call is None:
         return None
     return next((leg for leg in call.alive(Role.TAKER) if leg.party == seat), None)
+
+
+def _lines_of(event: Event) -> list[str]:
+    """The lines that a press wants a channel of."""
+    match event:
+        case LinePressed():
+            return [event.line.name]
+        case GroupPressed():
+            return [press.line.name for press in event.presses]
+    return []

@@ -71,17 +71,19 @@ def token_hash(token: str) -> str:
     return hashlib.sha256(token.encode()).hexdigest()
 
 
-def token_hashes(tokens: Mapping[str, str]) -> dict[str, str]:
-    """A token file's contents for `tokens`, which gives each principal's token. ValueError: no principal."""
-    return {token_hash(token): str(Principal.parse(principal)) for principal, token in tokens.items()}
-
-
 def add_token(path: Path, principal: Principal) -> str:
     """Make a token for `principal` and put its hash into the file at `path`; the token is told only now."""
     token = new_token()
     with _changing(path) as book:
         book[token_hash(token)] = principal
     return token
+
+
+def put_tokens(path: Path, tokens: Mapping[str, str]) -> None:
+    """Put the hashes of `tokens`, which gives each principal's token, into the file at `path`, new or not."""
+    added = {token_hash(token): Principal.parse(principal) for principal, token in tokens.items()}
+    with _changing(path) as book:
+        book |= added
 
 
 def revoke_token(path: Path, token: str) -> bool:

@@ -1,8 +1,10 @@
 """From Asterisk's events to the core's: which call a channel belongs to, and what has happened to it.
 
 A caller can forge headers, even whole events, through line ends in a number (Asterisk writes them raw).
-So an event with a repeated header is dropped, only channels that are known are listened to, and a channel
-becomes known only by way of its own creation or of variables that the dialplan has set on it.
+So an event with a repeated header is dropped, and so is one about a channel that lacks any of the headers that
+Asterisk always writes: their names alone are more than fit into a number and a name, of 79 bytes each. Only
+channels that are known are listened to, and a channel becomes known only by way of its own creation or of
+variables that the dialplan has set on it.
 """
 
 from __future__ import annotations
@@ -29,6 +31,12 @@ from telephony.core.events import (
 log = structlog.get_logger("ami")
 
 _RINGING, _UP = "5", "6"  # Asterisk's channel states
+_CHANNEL_EVENTS = frozenset({"Newchannel", "Newstate", "BridgeEnter", "BridgeLeave", "Hangup"})
+# ast_manager_build_channel_state_string of Asterisk 22: what every event about a channel says.
+_ALWAYS = frozenset(
+    {"Channel", "ChannelState", "ChannelStateDesc", "CallerIDNum", "CallerIDName", "ConnectedLineNum"}
+    | {"ConnectedLineName", "Language", "AccountCode", "Context", "Exten", "Priority", "Uniqueid", "Linkedid"}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +80,8 @@ class EventTranslator:
 
     def pause(self) -> None:
         """Keep events back from now on: the truth is being looked up, and what comes meanwhile comes after it."""
-        self._kept = []
+        if self._kept is None:
+            self._kept = []
 
     def resume(self) -> None:
         """Take the events that were kept back, and go on."""
@@ -90,16 +99,18 @@ class EventTranslator:
         if self._kept is not None:
             self._kept.append(message)
             return
-        if message.repeated - {"ChanVariable"}:
+        if message.repeated:
             log.warning("event_with_repeated_headers_dropped", headers=sorted(message.repeated))
             return
-        match message.event:
-            case "DeviceStateChange":
-                self._devices.learn(message)
-            case "OriginateResponse":
-                self._originated(message)
-            case "Newchannel" | "Newstate" | "BridgeEnter" | "BridgeLeave" | "Hangup":
-                self._channel_event(message)
+        if message.event == "DeviceStateChange":
+            self._devices.learn(message)
+        elif message.event == "OriginateResponse":
+            self._originated(message)
+        elif message.event in _CHANNEL_EVENTS:
+            if missing := _ALWAYS - set(message):
+                log.warning("event_with_missing_headers_dropped", headers=sorted(missing))
+                return
+            self._channel_event(message)
 
     def _channel_event(self, message: AmiMessage) -> None:
         channel_id = message.get("Uniqueid")
@@ -155,10 +166,19 @@ class EventTranslator:
         call_id = self._calls.get(channel_id)
         if message.get("Response") == "Failure" and call_id:
             event = InviteFailed(self._clock(), channel_id, f"originate reason {message.get('Reason')}")
-            self._later(0.5, lambda: self._post(call_id, event))
+            self._later(0.5, lambda: self._failed(call_id, event))
+
+    def _failed(self, call_id: str, event: InviteFailed) -> None:
+        if event.transfer_id not in self._started:
+            self._calls.pop(event.transfer_id, None)
+        self._post(call_id, event)
 
 
 def hangup_of(message: AmiMessage) -> Hangup:
     """Q.850 cause and SIP code (`TechCause`) of a Hangup event."""
-    cause, code = message.get("Cause"), message.get("TechCause")
-    return Hangup(int(cause) if cause.isdecimal() else 0, int(code) if code.isdecimal() else 0)
+    return Hangup(_code(message.get("Cause")), _code(message.get("TechCause")))
+
+
+def _code(text: str) -> int:
+    """A cause or a code, which have up to three digits; 0 if it is none."""
+    return int(text) if text.isascii() and text.isdecimal() and len(text) <= 3 else 0

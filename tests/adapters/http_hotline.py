@@ -28,7 +28,6 @@ from telephony.http.context import Context
 from telephony.metrics import Metrics
 from telephony.room_book import Called, Joined, MemberKind
 from telephony.rooms import Rooms
-from telephony.secrets import write_private
 from telephony.settings import (
     Address,
     ApiSettings,
@@ -42,7 +41,7 @@ from telephony.settings import (
     SipSettings,
 )
 from telephony.switchboard import Switchboard
-from telephony.tokens import TokenBook, token_hashes
+from telephony.tokens import TokenBook, put_tokens
 
 LOOPBACK = Address("127.0.0.1", 0)
 PRINCIPALS = ("admin", "seat:1001", "seat:1002", "line:12345", "line:119")
@@ -168,7 +167,11 @@ def settings() -> Settings:
         label="报警服务台",
         node="a",
         sip=SipSettings(
-            bind="127.0.0.1:5060", wss="127.0.0.1:8089", carrier_net=[], number="110", dedicated="1"
+            bind="127.0.0.1:5060",
+            wss="127.0.0.1:8089",
+            carrier_net=["127.0.0.0/8"],
+            number="110",
+            dedicated="1",
         ),
         ami=Listener(bind="127.0.0.1:5038"),
         agi=Listener(bind="127.0.0.1:4573"),
@@ -273,7 +276,7 @@ async def until(true: Callable[[], bool]) -> None:
 async def hotline(folder: Path, *, capacity: int = 10_000, **limits: Any) -> AsyncIterator[Hotline]:
     """A hotline with seats 1001 and 1002 and lines 12345, 119 and gas (which takes one call)."""
     tokens_file = folder / "tokens.hashed.json"
-    write_private(tokens_file, json.dumps(token_hashes(TOKENS)))
+    put_tokens(tokens_file, TOKENS)
     asterisk, lines, feed, metrics = MemoryAsterisk(), MemoryLines(), Feed(capacity=capacity), Metrics("110")
     dispatcher = Dispatcher(Executor(asterisk), MemoryStore(), feed, metrics)
     ids = itertools.count(1)

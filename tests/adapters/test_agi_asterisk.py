@@ -7,7 +7,6 @@ sees into files, so that nothing which is proved here has passed through our own
 from __future__ import annotations
 
 import asyncio
-import os
 import shutil
 import socket
 import tempfile
@@ -17,10 +16,10 @@ from pathlib import Path
 import pytest
 
 from telephony.agi import AgiHangup, AgiRequest, AgiServer, AgiSession, Handler, pyst
+from tests.adapters.asterisk import Asterisk, installed
 from tests.lab.paths import DebianRoot
 
 HOST = "127.0.78.1"
-BOOT = 30.0  # seconds
 SOON = 20.0  # seconds; the limit of every wait, reached only by a failure
 MODULES = (
     *("pbx_config", "res_speech", "res_agi", "res_clioriginate", "app_stack", "app_exec", "bridge_simple"),
@@ -90,49 +89,17 @@ exten => T,1,Set(TIMEOUT(absolute)=0)
 """
 
 
-class Asterisk:
-    """One Asterisk that listens nowhere, and the files its dialplan writes."""
+class Dialplan:
+    """An Asterisk that listens nowhere, and the files that its dialplan writes into `out`."""
 
     def __init__(self, root: DebianRoot, home: Path, agi_port: int) -> None:
         self.out = home / "out"
-        self._config = home / "asterisk.conf"
-        self._root = root
-        self._log = home / "console"
-        modules = next(root.path.glob("usr/lib/*-linux-gnu*/asterisk/modules"))
-        names = ("etc", "varlib", "db", "key", "agi", "spool", "run", "log")
-        directories = "".join(f"ast{name}dir => {home}\n" for name in names)
-        directories += f"astmoddir => {modules}\nastdatadir => {root.path}/usr/share/asterisk\n"
-        files = {
-            "asterisk.conf": f"[directories]\n{directories}[options]\nverbose=3\n",
-            "modules.conf": "[modules]\nautoload=no\n" + "".join(f"load={name}.so\n" for name in MODULES),
-            "logger.conf": "[logfiles]\nfull => notice,warning,error,verbose\n",
-            "extensions.conf": DIALPLAN.format(port=agi_port, out=self.out),
-        }
+        extensions = DIALPLAN.format(port=agi_port, out=self.out)
         self.out.mkdir()
-        for name, text in files.items():
-            (home / name).write_text(text)
-
-    async def run(self) -> asyncio.subprocess.Process:
-        with self._log.open("wb") as log:
-            process = await asyncio.create_subprocess_exec(
-                *self._root.argv("usr/sbin/asterisk", "-f", "-C", str(self._config)),
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-            )
-        async with asyncio.timeout(BOOT):
-            while "fully booted" not in await self.cli("core waitfullybooted"):
-                assert process.returncode is None, self._log.read_text()
-                await asyncio.sleep(0.05)
-        return process
+        self.asterisk = Asterisk(root, home, MODULES, {"extensions.conf": extensions}, "verbose=3\n")
 
     async def cli(self, command: str) -> str:
-        asking = await asyncio.create_subprocess_exec(
-            *self._root.argv("usr/sbin/asterisk", "-C", str(self._config), "-rx", command),
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-        )
-        return (await asking.communicate())[0].decode()
+        return await self.asterisk.cli(command)
 
     async def call(self, place: str) -> None:
         """Send a channel to `place` (extension@context); the files of the call before are gone."""
@@ -151,12 +118,12 @@ class Asterisk:
 
 @pytest.fixture(scope="module")
 def debian_root() -> DebianRoot:
-    path = os.environ.get("TELEPHONY_ROOT")
-    if not path:
+    root = installed()
+    if root is None:
         pytest.skip(
             "NO ASTERISK: TELEPHONY_ROOT names no Debian root, FastAGI is not tested against the real one"
         )
-    return DebianRoot(Path(path))
+    return root
 
 
 @pytest.fixture
@@ -191,12 +158,14 @@ async def desk() -> AsyncIterator[Desk]:
 
 
 @pytest.fixture
-async def asterisk(debian_root: DebianRoot, home: Path, desk: Desk) -> AsyncIterator[Asterisk]:
-    asterisk = Asterisk(debian_root, home, desk.server.port)
-    process = await asterisk.run()
-    yield asterisk
-    process.terminate()
-    await process.wait()
+async def asterisk(debian_root: DebianRoot, home: Path, desk: Desk) -> AsyncIterator[Dialplan]:
+    dialplan = Dialplan(debian_root, home, desk.server.port)
+    await dialplan.asterisk.start()
+    try:
+        await dialplan.asterisk.booted()
+        yield dialplan
+    finally:
+        await dialplan.asterisk.stop()
 
 
 @pytest.fixture
@@ -219,7 +188,7 @@ VALUES = [
 ]
 
 
-async def test_values_arrive_verbatim_and_nothing_in_them_is_run(asterisk: Asterisk, desk: Desk) -> None:
+async def test_values_arrive_verbatim_and_nothing_in_them_is_run(asterisk: Dialplan, desk: Desk) -> None:
     for value in (value.replace("OUT", str(asterisk.out)) for value in VALUES):
 
         async def set_it(session: AgiSession, value: str = value) -> None:
@@ -237,7 +206,7 @@ async def test_values_arrive_verbatim_and_nothing_in_them_is_run(asterisk: Aster
         assert not (asterisk.out / "owned").exists()
 
 
-async def test_a_request_is_what_asterisk_sends(asterisk: Asterisk, desk: Desk) -> None:
+async def test_a_request_is_what_asterisk_sends(asterisk: Dialplan, desk: Desk) -> None:
     async def set_long(session: AgiSession) -> None:
         room = pyst.MAX_COMMAND - len('SET VARIABLE "PROOF" ""\n')
         await session.set_variable("PROOF", "x" * room)
@@ -255,7 +224,7 @@ async def test_a_request_is_what_asterisk_sends(asterisk: Asterisk, desk: Desk) 
     assert request.caller_number == "13800138000"
 
 
-async def test_a_caller_with_line_ends_is_found_out(asterisk: Asterisk, desk: Desk) -> None:
+async def test_a_caller_with_line_ends_is_found_out(asterisk: Dialplan, desk: Desk) -> None:
     async def nothing(session: AgiSession) -> None:
         assert await session.get_variable("UNIQUEID") == session.request.uniqueid
 
@@ -271,7 +240,7 @@ async def test_a_caller_with_line_ends_is_found_out(asterisk: Asterisk, desk: De
 
 
 async def test_an_unknown_script_and_a_failed_handler_give_agistatus_failure(
-    asterisk: Asterisk, desk: Desk
+    asterisk: Dialplan, desk: Desk
 ) -> None:
     await asterisk.call("1nonsense@ask")
     assert await asterisk.wrote("status") == "FAILURE"
@@ -284,13 +253,13 @@ async def test_an_unknown_script_and_a_failed_handler_give_agistatus_failure(
     assert await asterisk.wrote("status") == "FAILURE"
 
 
-async def test_agistatus_is_failure_when_nothing_listens(asterisk: Asterisk, desk: Desk) -> None:
+async def test_agistatus_is_failure_when_nothing_listens(asterisk: Dialplan, desk: Desk) -> None:
     await desk.server.stop()
     await asterisk.call("1arrival@ask")
     assert await asterisk.wrote("status") == "FAILURE"
 
 
-async def left_after_the_limit(asterisk: Asterisk) -> None:
+async def left_after_the_limit(asterisk: Dialplan) -> None:
     """By Asterisk's own clock, in whole milliseconds: 999 to 1001 on an idle machine, more on a busy one."""
     status, milliseconds = (await asterisk.wrote("T")).split()
     assert status == "HANGUP"
@@ -308,7 +277,7 @@ async def _never(waiting: Callable[[], Awaitable[object]], result: asyncio.Futur
 @pytest.mark.parametrize("context", ["limited", "unguarded"])
 @pytest.mark.parametrize("answered", [0, 1])
 async def test_a_slow_handler_is_left_after_the_limit_and_knows_it(
-    asterisk: Asterisk, desk: Desk, context: str, answered: int
+    asterisk: Dialplan, desk: Desk, context: str, answered: int
 ) -> None:
     result: asyncio.Future[object] = asyncio.get_running_loop().create_future()
 
@@ -324,7 +293,7 @@ async def test_a_slow_handler_is_left_after_the_limit_and_knows_it(
 
 @pytest.mark.parametrize("answered", [0, 1])
 async def test_a_frozen_server_is_left_after_the_limit(
-    asterisk: Asterisk, frozen: socket.socket, answered: int
+    asterisk: Dialplan, frozen: socket.socket, answered: int
 ) -> None:
     await asterisk.call(f"{answered}{frozen.getsockname()[1]}@limited")
     await left_after_the_limit(asterisk)
@@ -332,7 +301,7 @@ async def test_a_frozen_server_is_left_after_the_limit(
 
 
 async def test_without_agiexitonhangup_a_frozen_server_holds_the_caller_until_it_closes(
-    asterisk: Asterisk, frozen: socket.socket
+    asterisk: Dialplan, frozen: socket.socket
 ) -> None:
     """Why the dialplan must set it: Asterisk says HANGUP after the limit, then waits without one."""
     await asterisk.call(f"1{frozen.getsockname()[1]}@unguarded")
@@ -348,7 +317,7 @@ async def test_without_agiexitonhangup_a_frozen_server_holds_the_caller_until_it
 
 
 async def test_in_a_gosub_the_limit_leads_to_the_subroutines_own_t_and_back(
-    asterisk: Asterisk, frozen: socket.socket
+    asterisk: Dialplan, frozen: socket.socket
 ) -> None:
     await asterisk.call(f"1{frozen.getsockname()[1]}@outer")
     assert await asterisk.wrote("returned") == "T HANGUP"

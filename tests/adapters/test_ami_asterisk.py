@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -12,10 +13,39 @@ import pytest
 
 from telephony.ami import AmiDown, AmiLink, AmiMessage, AmiRefused, AmiSettings
 from telephony.ami.action import MAX_LINE, MAX_LINES
-from tests.adapters.ami_asterisk import ADDRESS, Asterisk, root
 from tests.adapters.ami_server import SECRET, until
+from tests.adapters.asterisk import Asterisk, installed
 
-ROOT = root()
+ROOT = installed()
+ADDRESS = "127.0.77.1"
+MODULES = ("pbx_config", "app_userevent", "bridge_simple")
+
+MANAGER = f"""
+[general]
+enabled = yes
+bindaddr = {ADDRESS}
+port = PORT
+channelvars = TEL_CALL,TEL_ROLE
+
+[tel]
+secret = {SECRET}
+read = all
+write = system,call,originate,reporting,user
+
+[few]
+secret = {SECRET}
+read = all
+write = system,call,originate,reporting,user
+eventfilter(action(include),name(FullyBooted)) =
+eventfilter(action(include),name(Hangup)) =
+"""
+
+EXTENSIONS = """
+[test]
+exten => talk,1,Answer()
+ same => n,UserEvent(Hello,Word: 你好)
+ same => n,Wait(30)
+"""
 
 pytestmark = pytest.mark.skipif(
     ROOT is None, reason="NO REAL ASTERISK TESTED: TELEPHONY_ROOT names no root with usr/sbin/asterisk"
@@ -23,9 +53,18 @@ pytestmark = pytest.mark.skipif(
 
 
 @pytest.fixture
-async def asterisk(tmp_path: Path) -> AsyncIterator[Asterisk]:
+def port() -> int:
+    """Where Asterisk's manager will listen."""
+    with socket.socket() as probe:
+        probe.bind((ADDRESS, 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture
+async def asterisk(tmp_path: Path, port: int) -> AsyncIterator[Asterisk]:
     assert ROOT is not None
-    asterisk = Asterisk(ROOT, tmp_path / "asterisk")
+    files = {"manager.conf": MANAGER.replace("PORT", str(port)), "extensions.conf": EXTENSIONS}
+    asterisk = Asterisk(ROOT, tmp_path / "asterisk", MODULES, files)
     await asterisk.start()
     try:
         yield asterisk
@@ -36,10 +75,10 @@ async def asterisk(tmp_path: Path) -> AsyncIterator[Asterisk]:
 class Desk:
     """A link to that Asterisk, with the events and losses that its owner was told of."""
 
-    def __init__(self, asterisk: Asterisk, **settings: Any) -> None:
+    def __init__(self, port: int, **settings: Any) -> None:
         self.events: list[AmiMessage] = []
         self.downs: list[str] = []
-        values = {"host": ADDRESS, "port": asterisk.port, "username": "tel", "secret": SECRET, **settings}
+        values = {"host": ADDRESS, "port": port, "username": "tel", "secret": SECRET, **settings}
         self.link = AmiLink(
             AmiSettings(**values), on_event=self.events.append, on_up=self._nothing, on_down=self.downs.append
         )
@@ -68,8 +107,8 @@ async def up(desk: Desk) -> AsyncIterator[AmiLink]:
 
 
 @pytest.fixture
-def desk(asterisk: Asterisk) -> Desk:
-    return Desk(asterisk)
+def desk(asterisk: Asterisk, port: int) -> Desk:
+    return Desk(port)
 
 
 TALK = {
@@ -85,16 +124,16 @@ TALK = {
 
 
 class TestRealAsterisk:
-    async def test_login_boot_and_ping(self, asterisk: Asterisk) -> None:
-        desk = Desk(asterisk, ping_interval=0.05)
+    async def test_login_boot_and_ping(self, asterisk: Asterisk, port: int) -> None:
+        desk = Desk(port, ping_interval=0.05)
         async with up(desk) as link:
             assert desk.events[0].event == "FullyBooted"
             assert link.version.split(".")[0].isdigit()
             await until(lambda: link.round_trip is not None)
             assert (await link.send("Ping", {}))["Ping"] == "Pong"
 
-    async def test_a_wrong_secret_is_refused_in_asterisk_s_words(self, asterisk: Asterisk) -> None:
-        desk = Desk(asterisk, secret="wrong")
+    async def test_a_wrong_secret_is_refused_in_asterisk_s_words(self, asterisk: Asterisk, port: int) -> None:
+        desk = Desk(port, secret="wrong")
         task = asyncio.create_task(desk.link.run())
         await until(lambda: "login as 'tel' refused: Authentication failed" in desk.link.reason, 20)
         task.cancel()
@@ -150,8 +189,10 @@ class TestRealAsterisk:
             await link.send("Ping", {"X": "a" * (MAX_LINE - len("X: "))})
             await link.send("Ping", {"X": ["a"] * (MAX_LINES - 2)})
 
-    async def test_an_include_filter_drops_other_events_at_the_source(self, asterisk: Asterisk) -> None:
-        everything, few = Desk(asterisk), Desk(asterisk, username="few")
+    async def test_an_include_filter_drops_other_events_at_the_source(
+        self, asterisk: Asterisk, port: int
+    ) -> None:
+        everything, few = Desk(port), Desk(port, username="few")
         async with up(everything) as link, up(few):
             await link.send("Originate", TALK)
             await everything.the("UserEvent")

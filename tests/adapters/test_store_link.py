@@ -266,7 +266,7 @@ class TestFailures:
 
     def test_an_url_that_is_none_is_a_configuration_error(self) -> None:
         with pytest.raises(ConfigError, match=r"redis\.url"):
-            RedisLink(RedisSettings(url="http://127.0.0.1/"), "", KEYS)
+            RedisLink(RedisSettings(url="redis://127.0.0.1:x/"), "", KEYS)
 
     async def test_an_error_of_one_key_is_told_and_redis_counts_as_up(
         self, link: RedisLink, redis: Redis

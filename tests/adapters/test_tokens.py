@@ -17,10 +17,10 @@ from telephony.tokens import (
     TokenRole,
     add_token,
     new_token,
+    put_tokens,
     revoke_principal,
     revoke_token,
     token_hash,
-    token_hashes,
 )
 
 SEAT = Principal(TokenRole.SEAT, "1001")
@@ -30,7 +30,7 @@ ADMIN = Principal(TokenRole.ADMIN)
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     path = tmp_path / "tokens.hashed.json"
-    write_private(path, json.dumps(token_hashes({"admin": "a-token", "seat:1001": "s-token"})))
+    put_tokens(path, {"admin": "a-token", "seat:1001": "s-token"})
     return path
 
 
@@ -107,7 +107,7 @@ def test_a_file_that_breaks_later_leaves_the_last_good_tokens_in_force(path: Pat
     assert book.check("a-token") == ADMIN
     path.unlink()
     assert book.check("a-token") == ADMIN
-    write_private(path, json.dumps(token_hashes({"admin": "b-token"})))
+    put_tokens(path, {"admin": "b-token"})
     assert book.check("a-token") is None
     assert book.check("b-token") == ADMIN
 

@@ -7,6 +7,7 @@ import re
 import secrets
 import ssl
 from pathlib import Path
+from urllib.parse import quote
 
 import aiohttp
 import pytest
@@ -72,6 +73,29 @@ async def test_number_with_line_ends_forges_nothing_and_the_caller_reaches_a_sea
     assert call["caller"] == {"number": "", "withheld": True}
     await caller.hangup()
     await ring.ended()
+
+
+async def test_caller_cannot_end_another_callers_call_by_an_event_forged_in_the_number(stage: Stage) -> None:
+    talk = await stage.talk(await stage.citizen(), await stage.seat("1001"))
+    other = await stage.seat("1002")
+    event = f"1\r\n\r\nEvent: Hangup\r\nUniqueid: {talk.id}\r\n\r\n"
+    assert len(event) < 80, "Asterisk would cut it"
+
+    evil = await stage.citizen()
+    caller = await evil.dial(f"sip:110@{SIP['110']}", number=quote(event, safe=""))
+    ring = await other.incoming()
+    await ring.answer()
+    await caller.answered()
+    await stage.hears(
+        caller, TAKER
+    )  # so Asterisk's events about this call, the forged one too, have been read
+
+    calls = await stage.api["110"].calls()
+    assert {call["seat"]: call["situation"] for call in calls} == {"1001": "talking", "1002": "talking"}
+    await caller.hangup()
+    await ring.ended()
+    await talk.caller.hangup()
+    await talk.taker.ended()
 
 
 async def test_administrator_sees_the_seats_in_queue_show(stage: Stage, lab: Lab) -> None:
