@@ -38,7 +38,8 @@ def test_agi_scripts_of_the_dialplan_are_those_that_the_controller_answers() -> 
     asked = set(re.findall(r"agi://\$\{AGI\}/(\w+)", DIALPLAN))
     code = (CHECKOUT / "telephony/agi/scripts.py").read_text(encoding="utf-8")
     answered = set(re.findall(r'^\s+"(\w+)": self\.\w+,$', code, re.MULTILINE))
-    assert asked == answered == {"arrival", "key", "after"}
+    assert asked == answered
+    assert asked >= {"arrival", "key", "after"}
 
 
 def test_context_that_asks_the_controller_goes_on_when_it_does_not_answer() -> None:
