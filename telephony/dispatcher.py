@@ -269,13 +269,13 @@ class Dispatcher:
             answer(item.place, Next.END)
             if item.reply is None:
                 self.post(call.id, item.event)
+        self._metrics.call_ended(call)
+        log.info("call_ended", call=call.id, **views.latencies(call))
         self.unsaved.discard(call.id)
         await self._put_away(call)
         for item in unread:
             if item.reply is not None:
                 answer(item.reply, await self._ask_over(call.id, item.event))
-        self._metrics.call_ended(call)
-        log.info("call_ended", call=call.id, **views.latencies(call))
 
     # -- telling others ----------------------------------------------------------------------
 
