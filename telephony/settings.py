@@ -258,9 +258,9 @@ class Settings:
         _must(_NAME, "node", self.node)
         _unique("seats.seat", [seat.seat for seat in self.seats])
         _unique("lines.line", [line.line for line in self.lines])
-        _unique("lines.code", [line.code for line in self.lines])
         rooms = [room.dtmf for room in self.rooms if room.dtmf]
-        _unique("dtmf", [thing.dtmf for thing in self.lines] + [group.dtmf for group in self.groups] + rooms)
+        _unique("dtmf", [line.dtmf for line in self.lines] + [group.dtmf for group in self.groups] + rooms)
+        _unique("lines.code", [line.code for line in self.lines])
         _unique("lines and groups", [line.line for line in self.lines] + [g.group for g in self.groups])
         for group in self.groups:
             unknown = set(group.lines) - {line.line for line in self.lines}
@@ -285,6 +285,8 @@ class Settings:
                 raise ValueError(f"rooms.room: {room.room!r} is the name of a line, group or seat too")
             if room.number in (self.sip.number, self.sip.dedicated):
                 raise ValueError(f"rooms.number: {room.number!r} is the hotline's own number")
+            if room.number in {line.code for line in self.lines}:
+                raise ValueError(f"rooms.number: {room.number!r} is the code of a line too")
             strangers = [name for name in room.lines if self.line(name) is None]
             strangers += [name for name in room.seats if self.seat(name) is None]
             if strangers:
