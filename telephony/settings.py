@@ -312,6 +312,8 @@ class Settings:
                 raise ValueError(f"rooms.room: {room.room!r} is the name of a line, group or seat too")
             if room.number in (self.sip.number, self.sip.dedicated):
                 raise ValueError(f"rooms.number: {room.number!r} is the hotline's own number")
+            if room.number in {line.code for line in self.lines}:
+                raise ValueError(f"rooms.number: {room.number!r} is the code of a line too")
             strangers = [name for name in room.lines if self.line(name) is None]
             strangers += [name for name in room.seats if self.seat(name) is None]
             if strangers:

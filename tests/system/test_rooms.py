@@ -13,7 +13,7 @@ import pytest
 
 from tests.lab.softphone import Softphone
 from tests.lab.softphone_call import Call
-from tests.lab.stage import CALLER, LOUD, PARTNER, SIP, TAKER, Stage
+from tests.lab.stage import CALLER, PARTNER, SIP, TAKER, Stage
 from tests.system.conftest import Lab
 
 OTHER = 2310  # Hz: the late comer's tone
@@ -63,24 +63,12 @@ async def open_by_key(stage: Stage, officers: tuple[Softphone, ...]) -> list[Cal
 
 
 async def say_pin(stage: Stage, phone: Softphone, digits: str, to: str = DOOR) -> Call:
-    """Dial in, and send the digits once the tone is there."""
+    """Dial in, and send the digits once they have been asked for."""
     call = await phone.dial(to)
     await call.answered()
-    await asks_for_pin(stage, call)
+    await stage.hears_words(call, "room-pin")
     await call.dtmf(digits)
     return call
-
-
-async def asks_for_pin(stage: Stage, call: Call) -> None:
-    """Wait until the phone has heard a steady tone for a second; after a wrong PIN it is a broken one at first."""
-
-    def steady() -> bool:
-        now = time.time()
-        stream = stage.wire.received(call.phone.bind, call.call_id)
-        parts = [stream.between(now - 0.1 * (i + 1), now - 0.1 * i) for i in range(10)]
-        return all(part.packets and part.audio().level > LOUD for part in parts)
-
-    await until(steady, "the tone that asks for the PIN", within=6.0)
 
 
 def hears_other(stage: Stage, call: Call) -> bool:
@@ -185,7 +173,8 @@ async def test_wrong_pin_three_times_ends_the_call_and_is_never_in_the_room(
     late = await say_pin(stage, stranger, wrong)
     for tries in (1, 2):
         await said(lab, f"wrong PIN for room room from 120 ({tries})")
-        await asks_for_pin(stage, late)
+        await stage.hears_words(late, "room-wrong-pin", times=tries, whole=False)
+        await stage.hears_words(late, "room-pin", times=tries + 1)
         await late.dtmf(wrong)
     await late.ended(within=20)
 
