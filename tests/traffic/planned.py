@@ -16,6 +16,7 @@ PATIENCE = 60_000  # ms
 DEFAULT_TALK = 7_000  # ms; a phone that is not told who calls
 NO_ANSWER = 4  # s; the line's answer_timeout
 SETTLE = 500  # ms between two things whose order matters
+KNOWS = 1_500  # ms; a taker who hangs up sooner after the partner has gone may not have noticed: no wish to end the call
 FAR_HOTLINE = {"110": "12345", "12345": "110"}  # the line from a site to the other
 
 
