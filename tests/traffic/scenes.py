@@ -112,6 +112,13 @@ def _silent(call: PlannedCall, line: str, draw: random.Random) -> PlannedCall:
     return replace(call, taker=Phone(talk=pressed + NO_ANSWER * 1_000 + KNOWS + draw.randint(0, 1_000)))
 
 
+def platform(call: PlannedCall, line: str, draw: random.Random) -> PlannedCall:
+    """Nobody comes at the unit, and the taker hands the matter on as a case without a call."""
+    call = _silent(call, line, draw)
+    handed_on = Press(call.presses[0].at + NO_ANSWER * 1_000 + SETTLE, "platform")
+    return replace(call, presses=(*call.presses, handed_on))
+
+
 def _cancelled(call: PlannedCall, line: str, draw: random.Random) -> PlannedCall:
     pressed, _ = _rings(draw)
     cancel = pressed + draw.randint(700, 2_000)
