@@ -37,6 +37,7 @@ _ALWAYS = frozenset(
     {"Channel", "ChannelState", "ChannelStateDesc", "CallerIDNum", "CallerIDName", "ConnectedLineNum"}
     | {"ConnectedLineName", "Language", "AccountCode", "Context", "Exten", "Priority", "Uniqueid", "Linkedid"}
 )
+_KEPT_ENDS = 1000  # unknown channels, the newest, whose end is remembered
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,10 +73,19 @@ class EventTranslator:
         self._later = later
         self._calls: dict[str, str] = {}
         self._started: set[str] = set()
+        self._ends: dict[str, LegEnded] = {}
         self._kept: list[AmiMessage] | None = None
 
     def expect(self, channel_id: str, call_id: str) -> None:
-        """The channel with this Uniqueid belongs to the call: its caller, or a leg that we are about to start."""
+        """The channel with this Uniqueid belongs to the call: its caller, or a leg that we are about to start.
+
+        A caller who hangs up while arriving may have ended here before the dialplan's question was read there (two
+        connections): the call, opened by whoever expects it, is told so on the loop's next turn.
+        """
+        end = self._ends.pop(channel_id, None)
+        if end is not None:
+            self._later(0.0, lambda: self._post(call_id, end))
+            return
         self._calls[channel_id] = call_id
 
     def pause(self) -> None:
@@ -116,6 +126,7 @@ class EventTranslator:
         channel_id = message.get("Uniqueid")
         call_id = self._calls.get(channel_id) or self._recognise(message, channel_id)
         if not call_id:
+            self._remember_end(message, channel_id)
             return
         at = self._clock()
         self._introduce(message, channel_id, call_id, at)
@@ -125,6 +136,13 @@ class EventTranslator:
         if message.event == "Hangup":
             self._calls.pop(channel_id, None)
             self._started.discard(channel_id)
+
+    def _remember_end(self, message: AmiMessage, channel_id: str) -> None:
+        if message.event != "Hangup" or not channel_id:
+            return
+        self._ends[channel_id] = LegEnded(self._clock(), channel_id, hangup_of(message))
+        if len(self._ends) > _KEPT_ENDS:
+            del self._ends[next(iter(self._ends))]
 
     def _recognise(self, message: AmiMessage, channel_id: str) -> str:
         """A channel that is new to us: called by a known call's queue, or marked by the dialplan."""

@@ -80,7 +80,8 @@ class TestSecrets:
             provision(settings, state, root)
         finally:
             os.umask(before)
-        private = [*(state.root / "secrets").iterdir(), *(state.etc / "generated").iterdir()]
+        below = [*(state.root / "secrets").rglob("*"), *(state.etc / "generated").rglob("*")]
+        private = [path for path in below if path.is_file()]
         assert {path.name for path in private} >= {
             *("ami", "redis", "seats.json", "tokens.json", "tokens.hashed.json", "tls.key"),
             *("manager.conf", "pjsip.conf"),
@@ -88,7 +89,8 @@ class TestSecrets:
         assert {path.name: oct(stat.S_IMODE(path.stat().st_mode)) for path in private} == dict.fromkeys(
             (path.name for path in private), "0o600"
         )
-        for folder in (state.root / "secrets", state.etc / "generated"):
+        folders = [path for path in below if path.is_dir()]
+        for folder in (state.root / "secrets", state.etc / "generated", *folders):
             assert stat.S_IMODE(folder.stat().st_mode) == 0o700
 
     def test_a_second_run_changes_nothing(
@@ -270,7 +272,7 @@ class TestAsteriskFiles:
     ) -> None:
         pjsip = generated(state, "pjsip.conf")
         passwords = state.secrets.passwords("seats.json")
-        keys = "DYNAMIC_FEATURES=key-12345#key-119#key-120#key-gas#key-gas-leak"
+        keys = "DYNAMIC_FEATURES=key-12345#key-119#key-120#key-gas#key-gas-leak#key-room"
         for seat in (seat.seat for seat in settings.seats):
             for name, template in ((seat, "seat"), (f"{seat}-web", "web-seat")):
                 endpoint = section(pjsip, f"[{name}]({template})")
@@ -288,6 +290,7 @@ class TestAsteriskFiles:
             "key-120 => *3,self,Gosub(key,s,1(120))",
             "key-gas => *4,self,Gosub(key,s,1(gas))",
             "key-gas-leak => *5,self,Gosub(key,s,1(gas-leak))",
+            "key-room => *8,self,Gosub(key,s,1(room))",
         ]
 
     def test_each_queue_has_its_seats_by_phone_and_by_browser(self, state: StateDirectory) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from tests.traffic import figures
 from tests.traffic.planned import NO_ANSWER
 
 HOLD = 6.0  # s; a taker's part in a call, with some to spare
+FINISHED = 60.0  # s since a recording was written to
 DEDICATED = 10  # seats for calls over a line
 _SEATS = re.compile(r"(\[\[seats\]\]\n(?:.+\n)+\n?)+")
 _ANSWER_TIMEOUT = re.compile(r"answer_timeout = \d+")
@@ -32,6 +34,15 @@ def start(sites: dict[str, Site]) -> None:
     """Have both up; LabError when one does not come."""
     with ThreadPoolExecutor(len(sites)) as pool:
         list(pool.map(Site.start, sites.values()))
+
+
+def drop_recordings(sites: dict[str, Site]) -> None:
+    """Remove finished recordings, or a long run would fill the disk with the silence of phones that send no audio."""
+    before = time.time() - FINISHED
+    for site in sites.values():
+        for recording in (site.state / "asterisk" / "spool" / "monitor").glob("*.wav"):
+            if recording.stat().st_mtime < before:
+                recording.unlink()
 
 
 def _configuration(name: str, rate: float) -> str:

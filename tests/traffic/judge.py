@@ -33,7 +33,7 @@ class Record:
 @dataclass(frozen=True, slots=True)
 class Judgement:
     """`end`: who ended the call, or `lost`, or `unclear` where the citizen's phone does not say.
-    `wrong`: what is wrong, by kind (lost, unclear, end, reason, answers)."""
+    `wrong`: what is wrong, by kind (lost, unclear, end, reason, answers, diversion)."""
 
     call: PlannedCall
     record: Record
@@ -70,6 +70,12 @@ def judge(call: PlannedCall, record: Record) -> Judgement:
         wrong["lost"] = "the caller should have been brought back to a seat, and the call ended"
     elif not call.withheld and end != "nobody_answered" and answers != call.answers:
         wrong["answers"] = f"a seat answered {answers} times, planned {call.answers}"
+    keys = {press.key for press in call.presses} & {"guidance", "platform"}
+    kept = {each["kind"] for each in record.view["diversions"]} if record.view else set()
+    if end != "nobody_answered" and keys != kept:
+        wrong["diversion"] = (
+            f"handed on by {'/'.join(kept) or 'nothing'}, planned {'/'.join(keys) or 'nothing'}"
+        )
     for line, right in call.reasons.items():
         if end != "nobody_answered" and reasons.get(line) not in right:
             wrong["reason"] = f"{line}: {reasons.get(line, 'no transfer')}, planned {'/'.join(sorted(right))}"

@@ -6,8 +6,8 @@ import random
 from dataclasses import replace
 
 from tests.traffic import figures
-from tests.traffic.planned import DEFAULT_TALK, Phone, PlannedCall
-from tests.traffic.scenes import SCENES
+from tests.traffic.planned import DEFAULT_TALK, Phone, PlannedCall, Press
+from tests.traffic.scenes import SCENES, platform
 
 
 def draw_plan(calls: int, rate: float, seed: int) -> list[PlannedCall]:
@@ -31,6 +31,8 @@ def _draw_call(index: int, at: float, draw: random.Random) -> PlannedCall:
     call, line = _draw_matter(call, draw)
     if draw.random() < figures.GIVE_UP:
         return replace(call, scene="gives_up", patience=100, ends=frozenset({"nobody_answered"}))
+    if call.way == "platform":
+        return platform(replace(call, withheld=False, scene="platform"), line, draw)
     if not line:
         return _plain(call, draw)
     scenes = {name: scene for name, scene in SCENES.items() if scene.can_be(call, line)}
@@ -49,7 +51,7 @@ def _draw_matter(call: PlannedCall, draw: random.Random) -> tuple[PlannedCall, s
         call = replace(call, matter="non_police")
         if draw.random() < figures.HANDED_ON:
             call = replace(call, way=draw.choices(list(figures.WAYS), list(figures.WAYS.values()))[0])
-        return call, "12345" if call.way == "transfer" else ""
+        return call, "12345" if call.way in ("transfer", "platform") else ""
     if dice < figures.NON_POLICE + figures.JOINT:
         call = replace(call, matter="joint")
         return call, draw.choices(list(figures.UNITS), list(figures.UNITS.values()))[0]
@@ -57,7 +59,9 @@ def _draw_matter(call: PlannedCall, draw: random.Random) -> tuple[PlannedCall, s
 
 
 def _plain(call: PlannedCall, draw: random.Random) -> PlannedCall:
-    talk = draw.randint(1_500, 5_000)
+    talk = draw.randint(2_000, 5_000)
+    if call.way == "guidance":
+        call = replace(call, presses=(Press(draw.randint(600, 1_200), "guidance"),))
     if draw.random() < 0.3:
         return replace(call, talk=talk, ends=frozenset({"caller"}))
     return replace(call, taker=Phone(talk=DEFAULT_TALK if call.withheld else talk))

@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-LAST_RESORT = (
-    25_000  # ms; who should not be the one to hang up does so then, sooner than Asterisk misses audio
-)
-PATIENCE = 60_000  # ms
-DEFAULT_TALK = 7_000  # ms; a phone that is not told who calls
+# Who should not be the one to hang up does so then, sooner than Asterisk misses audio (rtp_timeout 30 s).
+LAST_RESORT = 25_000
+PATIENCE = 60_000
+DEFAULT_TALK = 7_000  # a phone that is not told who calls
 NO_ANSWER = 4  # s; the line's answer_timeout
-SETTLE = 500  # ms between two things whose order matters
+SETTLE = 500  # between two things whose order matters
+# A taker who hangs up sooner after the partner has gone may not have noticed it: no wish to end the call.
+KNOWS = 1_500
 FAR_HOTLINE = {"110": "12345", "12345": "110"}  # the line from a site to the other
 
 

@@ -98,6 +98,7 @@ def _invariants(verdict: Verdict) -> list[str]:
         ("calls ended by another than planned", verdict.count("end"), []),
         ("calls answered by more or fewer seats than planned", verdict.count("answers"), []),
         ("transfers with a wrong reason", verdict.count("reason"), []),
+        ("matters not recorded as handed on", verdict.count("diversion"), []),
         ("legs left over", len(verdict.left), verdict.left),
         ("calls that the hotline has not ended", len(verdict.unended), verdict.unended),
         (

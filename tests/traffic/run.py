@@ -102,6 +102,7 @@ class Run:
         while any(each.process.poll() is None for each in citizens) and time.monotonic() < deadline:
             self._phones.all_alive()
             await self._compare()
+            hotlines.drop_recordings(self._sites)
             self._say(time.monotonic() - began)
             await asyncio.sleep(PROGRESS)
 

@@ -7,7 +7,16 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from tests.traffic import figures
-from tests.traffic.planned import FAR_HOTLINE, LAST_RESORT, NO_ANSWER, SETTLE, Phone, PlannedCall, Press
+from tests.traffic.planned import (
+    FAR_HOTLINE,
+    KNOWS,
+    LAST_RESORT,
+    NO_ANSWER,
+    SETTLE,
+    Phone,
+    PlannedCall,
+    Press,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +101,7 @@ def _refusal(code: int, reason: str) -> Callable[[PlannedCall, str, random.Rando
     def play(call: PlannedCall, line: str, draw: random.Random) -> PlannedCall:
         pressed, ring = _rings(draw)
         call = _one(call, line, Phone(ring, code), reason, pressed=pressed)
-        return replace(call, taker=Phone(talk=pressed + ring + SETTLE + draw.randint(500, 2_000)))
+        return replace(call, taker=Phone(talk=pressed + ring + KNOWS + draw.randint(0, 1_500)))
 
     return play
 
@@ -100,7 +109,14 @@ def _refusal(code: int, reason: str) -> Callable[[PlannedCall, str, random.Rando
 def _silent(call: PlannedCall, line: str, draw: random.Random) -> PlannedCall:
     pressed, _ = _rings(draw)
     call = _one(call, line, Phone(LAST_RESORT), "no_answer", pressed=pressed)
-    return replace(call, taker=Phone(talk=pressed + NO_ANSWER * 1_000 + 1_000 + draw.randint(0, 1_000)))
+    return replace(call, taker=Phone(talk=pressed + NO_ANSWER * 1_000 + KNOWS + draw.randint(0, 1_000)))
+
+
+def platform(call: PlannedCall, line: str, draw: random.Random) -> PlannedCall:
+    """Nobody comes at the unit, and the taker hands the matter on as a case without a call."""
+    call = _silent(call, line, draw)
+    handed_on = Press(call.presses[0].at + NO_ANSWER * 1_000 + SETTLE, "platform")
+    return replace(call, presses=(*call.presses, handed_on))
 
 
 def _cancelled(call: PlannedCall, line: str, draw: random.Random) -> PlannedCall:

@@ -7,7 +7,10 @@ from pathlib import Path
 import pytest
 
 from telephony.errors import ConfigError
-from tests.unit.test_settings import GOOD, read
+from telephony.settings import Settings, load
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+GOOD = (CHECKOUT / "docker/hotlines/110.toml").read_text(encoding="utf-8").partition("[[rooms]]")[0]
 
 ROOM = """
 [[rooms]]
@@ -36,6 +39,12 @@ WRONG = {
     "a seat that there is not": ('seats = ["1009"]', 'seats = ["2001"]', "2001"),
     "a line's digits": ('"*8"', '"*1"', "*1"),
 }
+
+
+def read(tmp_path: Path, text: str) -> Settings:
+    path = tmp_path / "hotline.toml"
+    path.write_text(text, encoding="utf-8")
+    return load(path)
 
 
 def test_a_room_is_read(tmp_path: Path) -> None:

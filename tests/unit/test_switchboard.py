@@ -18,9 +18,18 @@ from telephony.executor import Executor
 from telephony.feed import Feed
 from telephony.history import Histories
 from telephony.metrics import Metrics
+from telephony.rooms import Rooms
 from telephony.settings import GroupSettings, HistorySettings
 from telephony.switchboard import LineState, LineStatus, Pressed, SeatState, Switchboard
-from tests.adapters.http_hotline import MemoryAsterisk, MemoryLines, MemoryPast, MemoryStore, settings, until
+from tests.adapters.http_hotline import (
+    MemoryAsterisk,
+    MemoryLines,
+    MemoryPast,
+    MemoryRooms,
+    MemoryStore,
+    settings,
+    until,
+)
 
 
 class Phones:
@@ -55,6 +64,7 @@ class House:
             lambda: f"t-{next(ids)}",
             time.time,
             Histories(MemoryPast(), HistorySettings(), time.time),
+            Rooms(settings(), MemoryRooms(), Feed(), lambda: f"m-{next(ids)}", time.time),
         )
         self.switchboard.ready = True
 

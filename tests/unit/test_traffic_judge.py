@@ -31,7 +31,7 @@ HUNG_UP = Deed(9.1, "citizens-110", NUMBER, "was_hung_up")
 
 
 def view(reason: str | None = "completed") -> dict[str, Any]:
-    return {"transfers": [{"line": "119", "reason": reason}]}
+    return {"transfers": [{"line": "119", "reason": reason}], "diversions": []}
 
 
 def judged(
@@ -89,6 +89,12 @@ def test_wrong_reason_and_transfer_without_a_reason_are_named() -> None:
     for reason, word in (("no_answer", "no_answer"), (None, "live")):
         found = judged(PARTNER_LEAVES, HUNG_UP, reason=reason)
         assert found.wrong == {"reason": f"119: {word}, planned completed"}
+
+
+def test_matter_that_is_not_recorded_as_handed_on_is_named() -> None:
+    plan = PlannedCall(NUMBER, "110", 0.0, presses=(Press(1000, "guidance"),))
+    found = judged(Deed(9.0, "seats-110", NUMBER, "hangs_up", "1001"), HUNG_UP, plan=plan)
+    assert set(found.wrong) == {"diversion"}
 
 
 def test_legs_left_over_and_stores_that_differ_fail_the_run() -> None:
