@@ -185,7 +185,8 @@ class Rooms:
                 for channel in moved:
                     await self._move_back(channel)
                 raise Refusal("not_moved", "the call could not be moved; it goes on as it was") from error
-            await self._arrives(name, parties.caller)
+            for channel in (parties.official, parties.caller):
+                await self._arrives(name, channel)
 
     async def _move_back(self, channel: str) -> None:
         try:
