@@ -62,6 +62,13 @@ def silence(stage: Stage, call: Call, since: float) -> float:
     return longest_silence(stage.wire.received(call.phone.bind, call.call_id).between(since, time.time()))
 
 
+def only_lines_left(lab: Lab) -> None:
+    """Wait until the caller's channel is gone: who answers in the very moment of it is released without a word."""
+    deadline = time.monotonic() + 2.0
+    while left := [name for name in lab.sites["110"].channels() if "/line-" not in name]:
+        assert time.monotonic() < deadline, left
+
+
 async def end(*calls: Call) -> None:
     await calls[0].hangup()
     for call in calls[1:]:
@@ -187,6 +194,7 @@ async def test_partner_who_answers_after_the_caller_has_gone_is_told_and_release
     caller, taker, partner = await ring_partner(stage, cast)
     await caller.hangup()
     await taker.ended()
+    await asyncio.to_thread(only_lines_left, lab)
 
     answered = time.time()
     await partner.answer()

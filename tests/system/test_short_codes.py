@@ -86,13 +86,15 @@ async def test_same_code_again_is_the_same_transfer(stage: Stage, talk: Talk) ->
     await talk.taker.ended()
 
 
-async def test_refused_press_is_a_busy_tone_and_nothing_is_dialled(stage: Stage, talk: Talk) -> None:
+async def test_code_of_a_closed_line_is_refused_in_words_and_nothing_is_dialled(
+    stage: Stage, talk: Talk
+) -> None:
     unit = await stage.unit("119")
     await stage.api["110"].request("PATCH", "/v1/lines/119", {"state": "closed"})
 
     second = await talk.taker.phone.dial(f"sip:119@{SIP['110']}")
 
-    await stage.hears_music(second)  # the tone, before any answer
+    await stage.hears_words(second, "line-out-of-service")  # before any answer
     over = await second.ended()
     await stage.api["110"].request("PATCH", "/v1/lines/119", {"state": "open"})
     assert (over.status, second.answered_at) == (403, None)
