@@ -8,19 +8,13 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
+from tests.adapters.waiting import until
+
 BANNER = b"Asterisk Call Manager/11.0.0\r\n"
 CHALLENGE = "428713732"
 SECRET = "correct horse"
 
 Action = dict[str, list[str]]
-
-
-async def until(condition: Callable[[], object], limit: float = 5.0) -> None:
-    """Wait until the condition holds; TimeoutError after `limit` seconds."""
-    async with asyncio.timeout(limit):
-        # Any condition may be asked for, so nobody could set an Event for it.
-        while not condition():  # noqa: ASYNC110
-            await asyncio.sleep(0.002)
 
 
 @dataclass

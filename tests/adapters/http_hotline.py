@@ -6,7 +6,7 @@ import asyncio
 import itertools
 import json
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -42,6 +42,7 @@ from telephony.settings import (
 )
 from telephony.switchboard import Switchboard
 from telephony.tokens import TokenBook, put_tokens
+from tests.adapters.waiting import until
 
 LOOPBACK = Address("127.0.0.1", 0)
 PRINCIPALS = ("admin", "seat:1001", "seat:1002", "line:12345", "line:119")
@@ -263,13 +264,6 @@ class Hotline:
         call = self.dispatcher.get(call_id)
         assert call is not None
         return call
-
-
-async def until(true: Callable[[], bool]) -> None:
-    """Wait for a condition, not longer than WAIT."""
-    async with asyncio.timeout(WAIT):
-        while not true():  # noqa: ASYNC110  # a condition of any kind has no event to wait for
-            await asyncio.sleep(0.001)
 
 
 @asynccontextmanager

@@ -13,8 +13,9 @@ import pytest
 
 from telephony.ami import AmiDown, AmiLink, AmiMessage, AmiRefused, AmiSettings
 from telephony.ami.action import MAX_LINE, MAX_LINES
-from tests.adapters.ami_server import SECRET, until
+from tests.adapters.ami_server import SECRET
 from tests.adapters.asterisk import Asterisk, installed
+from tests.adapters.waiting import until
 
 ROOT = installed()
 ADDRESS = "127.0.77.1"

@@ -15,7 +15,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from telephony.ami import AmiDown, AmiLink, AmiMessage, AmiRefused, AmiSettings, AmiTimeout, LinkState
-from tests.adapters.ami_server import SECRET, AmiServer, Session, ami_server, until
+from tests.adapters.ami_server import SECRET, AmiServer, Session, ami_server
+from tests.adapters.waiting import until
 
 FAST: Mapping[str, Any] = {
     "ping_interval": 30.0,

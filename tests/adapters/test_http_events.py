@@ -16,7 +16,8 @@ from structlog.testing import capture_logs
 from telephony.core.call import Hangup
 from telephony.core.events import LegEnded, LegJoined
 from telephony.tokens import Principal, revoke_principal
-from tests.adapters.http_hotline import TOKENS, WAIT, Hotline, hotline, until
+from tests.adapters.http_hotline import TOKENS, WAIT, Hotline, hotline
+from tests.adapters.waiting import until
 
 PULSE = 0.1
 

@@ -16,7 +16,8 @@ from telephony.core.diversions import MAX_DIVERSIONS
 from telephony.core.events import HistoryRead, LegEnded
 from telephony.ended import KEPT_FOR
 from telephony.history import SHOWN, Outcome, PastCall, PastDiversion
-from tests.adapters.http_hotline import TOKENS, Hotline, hotline, until
+from tests.adapters.http_hotline import TOKENS, Hotline, hotline
+from tests.adapters.waiting import until
 
 NUMBER = "13800138000"
 DIVERSIONS = "/v1/calls/c-1/diversions"

@@ -14,7 +14,8 @@ from structlog.testing import capture_logs
 from yarl import URL
 
 from telephony.http.bodies import NOTE_LENGTH
-from tests.adapters.http_hotline import TOKENS, WAIT, Hotline, hotline, until
+from tests.adapters.http_hotline import TOKENS, WAIT, Hotline, hotline
+from tests.adapters.waiting import until
 
 KEY = "/v1/seats/1001/keys/12345"
 JSON = {"Content-Type": "application/json"}

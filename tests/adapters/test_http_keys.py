@@ -11,7 +11,8 @@ import pytest
 
 from telephony.core.events import FreedTimeout
 from telephony.http.failures import STATUS_OF_CODE
-from tests.adapters.http_hotline import Hotline, hotline, until
+from tests.adapters.http_hotline import Hotline, hotline
+from tests.adapters.waiting import until
 
 KEY = "/v1/seats/1001/keys/12345"
 

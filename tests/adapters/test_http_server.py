@@ -24,7 +24,8 @@ from telephony.http.route import Route
 from telephony.http.routes import ROUTES
 from telephony.http.server import HttpServer, Tls
 from telephony.secrets import Secrets
-from tests.adapters.http_hotline import LOOPBACK, TOKENS, WAIT, Hotline, hotline, until
+from tests.adapters.http_hotline import LOOPBACK, TOKENS, WAIT, Hotline, hotline
+from tests.adapters.waiting import until
 
 
 @pytest.fixture

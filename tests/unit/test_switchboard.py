@@ -28,8 +28,8 @@ from tests.adapters.http_hotline import (
     MemoryRooms,
     MemoryStore,
     settings,
-    until,
 )
+from tests.adapters.waiting import until
 
 
 class Phones:

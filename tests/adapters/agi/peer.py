@@ -104,12 +104,6 @@ async def limit() -> AsyncIterator[None]:
         yield
 
 
-async def until(condition: Callable[[], bool]) -> None:
-    async with limit():
-        while not condition():  # noqa: ASYNC110 -- the server has no event for this, nor needs one
-            await asyncio.sleep(0.005)
-
-
 class Outcome:
     """A handler that runs one coroutine function on its session and keeps what became of it."""
 

@@ -12,16 +12,8 @@ from telephony.agi import (
     AgiServer,
     AgiSession,
 )
-from tests.adapters.agi.peer import (
-    ENVIRONMENT,
-    HOST,
-    NUMBER,
-    SOON,
-    Call,
-    Outcome,
-    Serve,
-    until,
-)
+from tests.adapters.agi.peer import ENVIRONMENT, HOST, NUMBER, SOON, Call, Outcome, Serve
+from tests.adapters.waiting import until
 
 HOSTILE = {
     "says nothing": b"",

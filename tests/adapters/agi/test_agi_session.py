@@ -15,17 +15,8 @@ from telephony.agi import (
     AgiSession,
     AgiTimeout,
 )
-from tests.adapters.agi.peer import (
-    ENVIRONMENT,
-    NUMBER,
-    SOON,
-    Call,
-    Outcome,
-    Serve,
-    parse,
-    until,
-    with_caller,
-)
+from tests.adapters.agi.peer import ENVIRONMENT, NUMBER, SOON, Call, Outcome, Serve, parse, with_caller
+from tests.adapters.waiting import until
 
 
 class TestSession:

@@ -7,7 +7,6 @@ import os
 import signal
 import socket
 from asyncio.subprocess import Process
-from collections.abc import Callable
 from pathlib import Path
 
 from redis.asyncio import Redis
@@ -30,13 +29,6 @@ def missing() -> str:
     if not (Path(root) / "usr/bin/redis-server").exists():
         return f"there is no redis-server in {root}"
     return ""
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    """Wait for `condition`; TimeoutError after `LIMIT` seconds."""
-    async with asyncio.timeout(LIMIT):
-        while not condition():  # noqa: ASYNC110 - what is waited for sets no event
-            await asyncio.sleep(0.01)
 
 
 class RedisServer:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from dataclasses import replace
-from pathlib import Path
 
 import msgspec
 import pytest
@@ -30,7 +28,7 @@ from telephony.history import NOTE, Outcome, PastCall, PastDiversion, PastTransf
 from telephony.settings import HistorySettings
 from telephony.store import RedisHistory, RedisLink, RedisStore
 from telephony.store.history import LIMIT
-from tests.adapters.store_server import KEYS, RedisServer, missing
+from tests.adapters.store.server import KEYS, RedisServer, missing
 
 pytestmark = pytest.mark.skipif(bool(missing()), reason=missing() or "redis-server is there")
 
@@ -39,28 +37,6 @@ KEY = KEYS.history(NUMBER)
 DAY = 24 * 3600.0
 NOW = 1732430000.125
 LIMITS = HistorySettings(days=90, most=5)
-
-
-@pytest.fixture
-async def server(tmp_path: Path) -> AsyncIterator[RedisServer]:
-    server = RedisServer(tmp_path)
-    await server.start()
-    yield server
-    await server.stop()
-
-
-@pytest.fixture
-async def link(server: RedisServer) -> AsyncIterator[RedisLink]:
-    link = server.link(deadline=2.0)
-    assert await link.probe()
-    yield link
-    await link.close()
-
-
-@pytest.fixture
-async def redis(server: RedisServer) -> AsyncIterator[Redis]:
-    async with server.client() as client:
-        yield client
 
 
 @pytest.fixture

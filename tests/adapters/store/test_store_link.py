@@ -20,7 +20,8 @@ from telephony.settings import RedisSettings
 from telephony.store import RedisLink
 from telephony.store.client import CONNECTIONS
 from telephony.store.link import Command
-from tests.adapters.store_server import ADDRESS, DEADLINE, KEYS, RedisServer, missing, until
+from tests.adapters.store.server import ADDRESS, DEADLINE, KEYS, RedisServer, missing
+from tests.adapters.waiting import until
 
 pytestmark = pytest.mark.skipif(bool(missing()), reason=missing() or "redis-server is there")
 

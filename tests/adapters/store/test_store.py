@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -28,33 +26,12 @@ from telephony.settings import HistorySettings
 from telephony.store import RedisClosedLines, RedisLink, RedisStore, records
 from telephony.store.calls import LIVE_EXPIRES, RECENT, RECENT_EXPIRES
 from telephony.store.link import Command
-from tests.adapters.store_server import KEYS, RedisServer, missing, until
+from tests.adapters.store.server import KEYS, RedisServer, missing
+from tests.adapters.waiting import until
 
 pytestmark = pytest.mark.skipif(bool(missing()), reason=missing() or "redis-server is there")
 
 LINES = ("12345", "119", "gas")
-
-
-@pytest.fixture
-async def server(tmp_path: Path) -> AsyncIterator[RedisServer]:
-    server = RedisServer(tmp_path)
-    await server.start()
-    yield server
-    await server.stop()
-
-
-@pytest.fixture
-async def link(server: RedisServer) -> AsyncIterator[RedisLink]:
-    link = server.link(deadline=2.0)
-    assert await link.probe()
-    yield link
-    await link.close()
-
-
-@pytest.fixture
-async def redis(server: RedisServer) -> AsyncIterator[Redis]:
-    async with server.client() as client:
-        yield client
 
 
 @pytest.fixture

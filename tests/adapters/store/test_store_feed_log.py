@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 from redis.asyncio import Redis
@@ -12,34 +10,13 @@ from redis.asyncio import Redis
 from telephony.feed import Feed, FeedEvent, FeedGap
 from telephony.store import FeedLog, RedisLink
 from telephony.store.feed_log import BLOCK, CAPACITY, EXPIRES
-from tests.adapters.store_server import KEYS, RedisServer, missing, until
+from tests.adapters.store.server import KEYS, RedisServer, missing
+from tests.adapters.waiting import until
 
 pytestmark = pytest.mark.skipif(bool(missing()), reason=missing() or "redis-server is there")
 
 NOW = 1_732_430_000.0
 FIRST = 1_732_430_000_000  # the number before a run's first event: the same in milliseconds
-
-
-@pytest.fixture
-async def server(tmp_path: Path) -> AsyncIterator[RedisServer]:
-    server = RedisServer(tmp_path)
-    await server.start()
-    yield server
-    await server.stop()
-
-
-@pytest.fixture
-async def link(server: RedisServer) -> AsyncIterator[RedisLink]:
-    link = server.link(deadline=2.0)
-    assert await link.probe()
-    yield link
-    await link.close()
-
-
-@pytest.fixture
-async def redis(server: RedisServer) -> AsyncIterator[Redis]:
-    async with server.client() as client:
-        yield client
 
 
 class Run:
