@@ -11,10 +11,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from tests.lab.stage import FAR_END
 from tests.traffic.keys import Pressed
 from tests.traffic.phone_logs import Deed
 from tests.traffic.planned import PlannedCall
 
+LATE = 0.3  # s; later than this and the order of things is no longer the planned one
 CAUSE = 3.0  # s; a call that ends later than this after somebody hung up has not ended because of it
 _BY_CITIZEN = {"gives_up": "nobody_answered", "hangs_up": "caller"}
 
@@ -33,13 +35,20 @@ class Record:
 @dataclass(frozen=True, slots=True)
 class Judgement:
     """`end`: who ended the call, or `lost`, or `unclear` where the citizen's phone does not say.
-    `wrong`: what is wrong, by kind (lost, unclear, end, reason, answers, diversion)."""
+    `wrong`: what is wrong, by kind (lost, unclear, end, reason, answers, diversion). `late`: by how many seconds the
+    machine was behind the plan in this call."""
 
     call: PlannedCall
     record: Record
     end: str
     reasons: Mapping[str, str]
     wrong: Mapping[str, str]
+    late: float = 0.0
+
+    @property
+    def excused(self) -> bool:
+        """Something else came of it than planned, and the machine was too slow for the plan. No excuse for a loss."""
+        return bool(self.wrong) and not {"lost", "unclear"} & set(self.wrong) and self.late > LATE
 
     def timeline(self) -> list[str]:
         """What happened, in order; seconds from the first."""
@@ -79,7 +88,7 @@ def judge(call: PlannedCall, record: Record) -> Judgement:
     for line, right in call.reasons.items():
         if end != "nobody_answered" and reasons.get(line) not in right:
             wrong["reason"] = f"{line}: {reasons.get(line, 'no transfer')}, planned {'/'.join(sorted(right))}"
-    return Judgement(call, record, end, reasons, wrong)
+    return Judgement(call, record, end, reasons, wrong, _lateness(record, citizen))
 
 
 def _who_ended(call: PlannedCall, record: Record, last: Deed | None) -> str:
@@ -97,6 +106,19 @@ def _who_ended(call: PlannedCall, record: Record, last: Deed | None) -> str:
     if not staff:
         return "lost"
     return "taker" if max(staff, key=lambda deed: deed.at).role == f"seats-{call.site}" else "partner"
+
+
+def _lateness(record: Record, citizen: Sequence[Deed]) -> float:
+    """How far the hotline was behind the phones, and the presses behind the plan."""
+    late = [max(press.took, press.late) for press in record.pressed]
+    answered = next((deed.at for deed in citizen if deed.word == "answered"), None)
+    talking = next((at for at, words in record.history if words.startswith("talking")), None)
+    if answered is not None and talking is not None:
+        late.append(talking - answered)
+    for deed in record.deeds:
+        if deed.word == "answered" and deed.role in FAR_END:
+            late += [at - deed.at for at, words in record.history if f"{deed.role}=joined" in words][:1]
+    return max(late, default=0.0)
 
 
 def _reasons(record: Record) -> dict[str, str]:

@@ -19,12 +19,14 @@ RETRY = 0.2  # s
 
 @dataclass(frozen=True, slots=True)
 class Pressed:
-    """A key that was pressed: when (Unix seconds), how long the answer took (seconds), and what it was."""
+    """A key that was pressed: when (Unix seconds), how long the answer took, how much later than planned it
+    was pressed (seconds), and what the answer was."""
 
     at: float
     number: str
     key: str
     took: float
+    late: float
     status: int
     answer: Any
 
@@ -96,12 +98,15 @@ class Keys:
                 task.add_done_callback(self._fingers.discard)
 
     async def _press(self, began: float, number: str, seat: str, press: Press) -> None:
-        await asyncio.sleep(began + press.at / 1000 - time.time())
+        due = began + press.at / 1000
+        await asyncio.sleep(due - time.time())
         body = {"mode": press.mode} if press.mode else None
         at = time.time()
         async with self._session.post(f"/v1/seats/{seat}/keys/{press.key}", json=body) as response:
             answer = await response.json()
-            self.pressed.append(Pressed(at, number, press.key, time.time() - at, response.status, answer))
+            self.pressed.append(
+                Pressed(at, number, press.key, time.time() - at, at - due, response.status, answer)
+            )
 
 
 def _words(call: dict[str, Any]) -> str:

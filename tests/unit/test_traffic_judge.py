@@ -91,6 +91,17 @@ def test_wrong_reason_and_transfer_without_a_reason_are_named() -> None:
         assert found.wrong == {"reason": f"119: {word}, planned completed"}
 
 
+def test_slow_machine_excuses_another_order_but_no_loss() -> None:
+    late = (Pressed(1.5, NUMBER, "119", 0.9, 0.0, 202, {}),)
+    excused = judged(PARTNER_LEAVES, HUNG_UP, reason="no_answer", pressed=late)
+    assert excused.excused
+    assert Verdict([excused, *[judged(PARTNER_LEAVES, HUNG_UP)] * 99]).good
+    assert not Verdict(
+        [excused, judged(PARTNER_LEAVES, HUNG_UP)]
+    ).good  # half the calls: the run says nothing
+    assert not judged(HUNG_UP, pressed=late).excused
+
+
 def test_matter_that_is_not_recorded_as_handed_on_is_named() -> None:
     plan = PlannedCall(NUMBER, "110", 0.0, presses=(Press(1000, "guidance"),))
     found = judged(Deed(9.0, "seats-110", NUMBER, "hangs_up", "1001"), HUNG_UP, plan=plan)
@@ -105,7 +116,7 @@ def test_legs_left_over_and_stores_that_differ_fail_the_run() -> None:
 
 
 def test_timeline_has_phones_hotline_and_keys_in_order() -> None:
-    refused = Pressed(1.5, NUMBER, "119", 0.01, 409, {"error": {"code": "no_call"}})
+    refused = Pressed(1.5, NUMBER, "119", 0.01, 0.0, 409, {"error": {"code": "no_call"}})
     lines = judged(PARTNER_LEAVES, HUNG_UP, pressed=(refused,)).timeline()
     assert [line.split()[0] for line in lines] == [
         "0.000",
