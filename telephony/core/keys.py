@@ -161,7 +161,7 @@ def resume_pressed(call: Call, event: ResumePressed) -> Decision:
 
 
 def bring_to_partners(call: Call) -> tuple[Command, ...]:
-    """The taker has left a caller on hold to partners who talk with each other; one alone takes the caller by itself."""
+    """The taker has left a caller on hold to partners who talk with each other. (One alone takes the caller itself.)"""
     caller, partners = call.caller_leg, call.talking(Role.PARTNER)
     if caller is None or not call.held or call.takers or len(partners) < 2:
         return ()
