@@ -149,7 +149,10 @@ class Leg:
 
 @dataclass(frozen=True, slots=True)
 class Transfer:
-    """One use of a line within a call. Its partner's leg, once there is one, has the same id."""
+    """One use of a line within a call. Its partner's leg, once there is one, has the same id.
+
+    `answer_by`: when Asterisk's silence counts as an answer; None where Asterisk itself keeps the time.
+    """
 
     id: str
     line: str
@@ -165,6 +168,7 @@ class Transfer:
     reason: EndReason | None = None
     sip_code: int = 0
     q850: int = 0
+    answer_by: float | None = None
 
     @property
     def pending(self) -> bool:

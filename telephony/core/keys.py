@@ -59,8 +59,16 @@ def line_pressed(call: Call, event: LinePressed) -> Decision:
         return _refuse(call, "unknown_mode", f"line {line.name} does not allow {event.mode} transfers")
     if event.mode is not Mode.WARM and call.returned_from(line.name):
         return _refuse(call, "returned_once", f"{line.name} has sent this caller back: three-way only")
+    patience = line.answer_timeout + INVITE_GRACE
     transfer = Transfer(
-        event.transfer_id, line.name, event.mode, TransferState.INVITING, event.seat, event.at, event.note
+        event.transfer_id,
+        line.name,
+        event.mode,
+        TransferState.INVITING,
+        event.seat,
+        event.at,
+        event.note,
+        answer_by=event.at + patience,
     )
     if line.closed:
         return _refuse_at_once(call, transfer, EndReason.LINE_CLOSED, f"line {line.name} is closed")
@@ -79,7 +87,7 @@ def line_pressed(call: Call, event: LinePressed) -> Decision:
         line.answer_timeout,
         consult=event.mode is Mode.CONSULT,
     )
-    watch = AwaitInvite(transfer.id, line.answer_timeout + INVITE_GRACE)
+    watch = AwaitInvite(transfer.id, patience)
     return Decision(call.with_transfer(transfer), "invited", (invite, watch), Accepted((transfer.id,)))
 
 
