@@ -251,12 +251,22 @@ class Dispatcher:
             case AwaitFreed():
                 desk.later(command.seconds, lambda: FreedTimeout(self._clock()))
             case AwaitInvite():
-                transfer_id = command.transfer_id
-                desk.later(command.seconds, lambda: InviteTimeout(self._clock(), transfer_id))
+                self._await_invite(desk, command.transfer_id, command.seconds)
             case _:
                 event = await self._executor.run(command)
                 if event is not None:
                     desk.put(Item(event))
+
+    def _await_invite(self, desk: Desk, transfer_id: str, seconds: float) -> None:
+        desk.later(seconds, lambda: InviteTimeout(self._clock(), transfer_id))
+
+    def await_invites(self) -> None:
+        """Watch again over the partners whom an earlier controller was calling; to be asked once Asterisk has told."""
+        now = self._clock()
+        for desk in self._desks.values():
+            for transfer in desk.call.pending:
+                if transfer.answer_by is not None:
+                    self._await_invite(desk, transfer.id, max(transfer.answer_by - now, 0.0))
 
     async def _finish(self, desk: Desk) -> None:
         call = desk.call
@@ -303,7 +313,7 @@ class Dispatcher:
             if leg.role is not Role.TAKER:
                 continue
             if leg.alive:
-                if leg.talking or not self._talks_elsewhere(leg.party, call):
+                if leg in call.takers or not self._talks_elsewhere(leg.party, call):
                     self._seats[leg.party] = call.id
             elif self._seats.get(leg.party) == call.id and not _has_live_leg(call, leg.party):
                 del self._seats[leg.party]
@@ -312,7 +322,7 @@ class Dispatcher:
         other = self.call_of_seat(seat)
         if other is None or other.id == call.id:
             return False
-        return any(leg.party == seat for leg in other.talking(Role.TAKER))
+        return any(leg.party == seat for leg in other.takers)
 
     def _publish(self, before: Call | None, after: Call) -> None:
         at = self._clock()

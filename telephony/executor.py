@@ -49,7 +49,7 @@ class Asterisk(Protocol):
 
     async def hold(self, channel: str) -> None: ...
 
-    async def bring_back(self, channel: str, taker: str, *, alone: bool) -> None: ...
+    async def bring_back(self, channel: str, to: str) -> None: ...
 
     async def send_digits(self, channel: str, digits: str) -> None: ...
 
@@ -73,7 +73,7 @@ class Executor:
                 case HoldCaller():
                     await self._asterisk.hold(command.channel)
                 case BringBack():
-                    await self._asterisk.bring_back(command.channel, command.taker, alone=command.alone)
+                    await self._asterisk.bring_back(command.channel, command.to)
                 case SendDigits():
                     await self._asterisk.send_digits(command.channel, command.digits)
                 case Mute():

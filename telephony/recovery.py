@@ -47,6 +47,7 @@ class Recovery:
                 for event in missed(call, channels, now):
                     self._dispatcher.post(call.id, event)
                     told += 1
+            self._dispatcher.await_invites()
         finally:
             self._translator.resume()
         log.info("reconciled", channels=len(channels), calls=len(known), unknown_calls=len(new), missed=told)

@@ -167,7 +167,7 @@ class Switchboard:
     async def transfer(self, call_id: str, line: str, *, mode: Mode = Mode.WARM, note: str = "") -> Pressed:
         """The same as the line's key, for a call that is named; the seat that has the call is the presser."""
         call = self.call(call_id)
-        seat = next((leg.party for leg in call.talking(Role.TAKER)), "")
+        seat = next((leg.party for leg in call.takers), "")
         if not seat:
             raise Refusal("no_call", "no seat has the caller on the line")
         if self._settings.line(line) is None:
@@ -341,7 +341,9 @@ class Switchboard:
         call = self._dispatcher.call_of_seat(seat.seat)
         leg = _leg_of(call, seat.seat)
         if leg is not None:
-            state = SeatState.TALKING if leg.talking else SeatState.RINGING
+            state = (
+                SeatState.RINGING if leg.joined_at is None else SeatState.TALKING
+            )  # perhaps with a held caller
         elif self.rooms.uses(seat.seat):
             state = SeatState.TALKING
         else:

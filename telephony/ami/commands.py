@@ -85,11 +85,11 @@ class AmiAsterisk:
             "Redirect", {"Channel": channel, "Context": "hold", "Exten": "s", "Priority": "1"}
         )
 
-    async def bring_back(self, channel: str, taker: str, *, alone: bool) -> None:
-        """Send the caller's channel, on hold, into the conversation of the taker; or the taker's to the caller."""
-        moved, context = (taker, "seat-after") if alone else (channel, "hold")
+    async def bring_back(self, channel: str, to: str) -> None:
+        """Send the caller's channel, on hold, to the channel `to`, and into the talk that it is in."""
+        await self._link.send("Setvar", {"Channel": channel, "Variable": "SHARED(TEL_TAKER)", "Value": to})
         await self._link.send(
-            "Redirect", {"Channel": moved, "Context": context, "Exten": "back", "Priority": "1"}
+            "Redirect", {"Channel": channel, "Context": "hold", "Exten": "back", "Priority": "1"}
         )
 
     async def send_digits(self, channel: str, digits: str) -> None:

@@ -149,7 +149,10 @@ class Leg:
 
 @dataclass(frozen=True, slots=True)
 class Transfer:
-    """One use of a line within a call. Its partner's leg, once there is one, has the same id."""
+    """One use of a line within a call. Its partner's leg, once there is one, has the same id.
+
+    `answer_by`: when Asterisk's silence counts as an answer; None where Asterisk itself keeps the time.
+    """
 
     id: str
     line: str
@@ -165,6 +168,7 @@ class Transfer:
     reason: EndReason | None = None
     sip_code: int = 0
     q850: int = 0
+    answer_by: float | None = None
 
     @property
     def pending(self) -> bool:
@@ -207,8 +211,9 @@ class Call:
     system name. `via` is `carrier` or the line that the call came in over. `seat` is the seat that
     has, or last had, the caller. `freed_at` is set while the caller's channel asks in the dialplan
     what comes next and the answer still waits for news of the other legs; `told` is the last answer,
-    until the caller's next conversation. `held`: the caller hears music while the taker keeps the call.
-    `earlier_calls`: how many calls of this number are remembered; None while that is not known.
+    until the caller's next conversation. `held`: the caller was taken out of a conversation that a taker is
+    still in, and hears music. `earlier_calls`: how many calls of this number are remembered; None while that
+    is not known.
     """
 
     id: str
@@ -250,7 +255,9 @@ class Call:
     @property
     def takers(self) -> tuple[Leg, ...]:
         """Those who have the caller: in conversation, or keeping the caller on hold."""
-        return tuple(leg for leg in self.alive(Role.TAKER) if leg.talking or (self.held and leg.joined_at))
+        return tuple(
+            leg for leg in self.alive(Role.TAKER) if leg.talking or (self.held and leg.joined_at is not None)
+        )
 
     @property
     def pending(self) -> tuple[Transfer, ...]:
@@ -274,7 +281,7 @@ class Call:
         taker, partner = bool(self.talking(Role.TAKER)), bool(self.talking(Role.PARTNER))
         if self.caller_leg is None:
             return Situation.STAFF if any(leg.alive for leg in self.legs) else Situation.ENDED
-        if self.held and self.takers and not self.talking(Role.CALLER):
+        if self.held and self.takers:
             return Situation.CONSULT if taker and partner else Situation.HELD
         if taker:
             if partner:

@@ -34,11 +34,10 @@ class HoldCaller:
 
 @dataclass(frozen=True, slots=True)
 class BringBack:
-    """Bring the caller who is on hold back: into the talk that the taker is in, or (`alone`) to the taker."""
+    """Bring the caller who is on hold to the channel `to` (the taker's), and into whatever talk that is in."""
 
     channel: str
-    taker: str
-    alone: bool
+    to: str
 
 
 @dataclass(frozen=True, slots=True)

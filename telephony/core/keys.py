@@ -59,8 +59,16 @@ def line_pressed(call: Call, event: LinePressed) -> Decision:
         return _refuse(call, "unknown_mode", f"line {line.name} does not allow {event.mode} transfers")
     if event.mode is not Mode.WARM and call.returned_from(line.name):
         return _refuse(call, "returned_once", f"{line.name} has sent this caller back: three-way only")
+    patience = line.answer_timeout + INVITE_GRACE
     transfer = Transfer(
-        event.transfer_id, line.name, event.mode, TransferState.INVITING, event.seat, event.at, event.note
+        event.transfer_id,
+        line.name,
+        event.mode,
+        TransferState.INVITING,
+        event.seat,
+        event.at,
+        event.note,
+        answer_by=event.at + patience,
     )
     if line.closed:
         return _refuse_at_once(call, transfer, EndReason.LINE_CLOSED, f"line {line.name} is closed")
@@ -68,8 +76,7 @@ def line_pressed(call: Call, event: LinePressed) -> Decision:
         return _refuse_at_once(call, transfer, EndReason.LINE_FULL, f"line {line.name} is full")
     if len(call.transfers) - _refused(call) >= MAX_TRANSFERS:
         return _refuse(call, "too_many_transfers", f"this call has had {MAX_TRANSFERS} transfers")
-    # On hold there is only one way for a partner to join: the taker, alone.
-    consult = event.mode is Mode.CONSULT or call.held
+    # A partner who answers while the caller is on hold talks with the taker first too; the dialplan sees to that.
     invite = InvitePartner(
         call.id,
         transfer.id,
@@ -78,9 +85,9 @@ def line_pressed(call: Call, event: LinePressed) -> Decision:
         call.caller,
         call.case_id,
         line.answer_timeout,
-        consult=consult,
+        consult=event.mode is Mode.CONSULT,
     )
-    watch = AwaitInvite(transfer.id, line.answer_timeout + INVITE_GRACE)
+    watch = AwaitInvite(transfer.id, patience)
     return Decision(call.with_transfer(transfer), "invited", (invite, watch), Accepted((transfer.id,)))
 
 
@@ -122,7 +129,8 @@ def cancel_pressed(call: Call, event: CancelPressed) -> Decision:
 
 
 def leave_pressed(call: Call, event: LeavePressed) -> Decision:
-    if not _has_caller(call, event.seat):
+    mine = tuple(leg for leg in call.takers if leg.party == event.seat)
+    if not mine:
         return _no_call(call)
     live = tuple(t for t in call.transfers if t.live)
     if not call.pending and not call.talking(Role.PARTNER):
@@ -131,7 +139,6 @@ def leave_pressed(call: Call, event: LeavePressed) -> Decision:
         return _refuse(
             call, "returned_once", "this partner has sent the caller back: the first receiver stays"
         )
-    mine = tuple(leg for leg in call.takers if leg.party == event.seat)
     reply = Accepted(tuple(t.id for t in live))
     return Decision(*release_takers(call, mine, "taker_leaves"), reply)
 
@@ -147,7 +154,7 @@ def hold_pressed(call: Call, event: HoldPressed) -> Decision:
         return Decision(call, "already_held", reply=Accepted())
     if not caller.talking:
         return _refuse(call, "no_call", "the caller is in no conversation")
-    return Decision(replace(call, held=True), "held", (HoldCaller(caller.channel),), Accepted())
+    return Decision(call, "hold_asked", (HoldCaller(caller.channel),), Accepted())
 
 
 def resume_pressed(call: Call, event: ResumePressed) -> Decision:
@@ -156,14 +163,17 @@ def resume_pressed(call: Call, event: ResumePressed) -> Decision:
         return _no_call(call)
     if not call.held:
         return _refuse(call, "not_held", "the caller is not on hold")
-    taker = next(leg for leg in call.takers if leg.party == event.seat)
+    taker = next(leg for leg in call.takers if leg.party == event.seat and not leg.released)
     live = tuple(t.id for t in call.transfers if t.live)
-    return Decision(
-        call,
-        "brought_back",
-        (BringBack(caller.channel, taker.channel, alone=not taker.talking),),
-        Accepted(live),
-    )
+    return Decision(call, "brought_back", (BringBack(caller.channel, taker.channel),), Accepted(live))
+
+
+def bring_to_partners(call: Call) -> tuple[Command, ...]:
+    """The taker has left a caller on hold to partners who talk with each other. (One alone takes the caller itself.)"""
+    caller, partners = call.caller_leg, call.talking(Role.PARTNER)
+    if caller is None or not call.held or call.takers or len(partners) < 2:
+        return ()
+    return (BringBack(caller.channel, partners[0].channel),)
 
 
 def return_pressed(call: Call, event: ReturnPressed) -> Decision:
@@ -219,7 +229,8 @@ def drop_pressed(call: Call, event: DropPressed) -> Decision:
             transfer = call.transfer(leg.id)
             if transfer is not None and transfer.pending:
                 return cancel_pressed(call, CancelPressed(event.at, transfer.id))
-            if not call.takers and len(call.talking(Role.PARTNER)) < 2 and call.caller_leg is not None:
+            staying = [taker for taker in call.takers if not taker.released]
+            if not staying and len(call.talking(Role.PARTNER)) < 2 and call.caller_leg is not None:
                 return _refuse(call, "last_with_caller", "nobody else is with the caller")
             return Decision(call, "partner_dropped", (HangUp(leg.id, leg.channel),), Accepted())
 
@@ -234,7 +245,8 @@ def _drop_taker(call: Call, leg: Leg) -> Decision:
 
 
 def _has_caller(call: Call, seat: str) -> bool:
-    return any(leg.party == seat for leg in call.takers)
+    """Whether the seat may decide about the caller: it has the caller, and has not just let go."""
+    return any(leg.party == seat and not leg.released for leg in call.takers)
 
 
 def _refused(call: Call) -> int:

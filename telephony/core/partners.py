@@ -40,14 +40,6 @@ def ringing(call: Call, transfer_id: str, at: float) -> Call:
     return call.with_transfer(replace(transfer, state=TransferState.RINGING, ringing_at=at))
 
 
-def answered(call: Call, transfer_id: str) -> Call:
-    """The dialplan sends the caller to the music when a partner answers with whom the taker talks alone first."""
-    transfer, caller = call.transfer(transfer_id), call.caller_leg
-    if transfer is None or not transfer.pending or transfer.mode is not Mode.CONSULT or caller is None:
-        return call
-    return replace(call, held=True) if call.talking(Role.TAKER) else call
-
-
 def joined(call: Call, leg: Leg, at: float) -> Decision:
     """The partner is in. Cold: whoever took the call is released now, and not before."""
     transfer = call.transfer(leg.id)
@@ -56,9 +48,8 @@ def joined(call: Call, leg: Leg, at: float) -> Decision:
     if transfer.pending:
         transfer = replace(transfer, state=TransferState.JOINED, joined_at=at)
         call = call.with_transfer(transfer)
-    takers = call.talking(Role.TAKER)
-    if transfer.live and transfer.mode is Mode.COLD and takers:
-        return Decision(*release_takers(call, takers, "partner_joined_taker_released"))
+    if transfer.live and transfer.mode is Mode.COLD and call.takers:
+        return Decision(*release_takers(call, call.takers, "partner_joined_taker_released"))
     return Decision(note_handovers(call, at), "partner_joined")
 
 

@@ -113,8 +113,6 @@ def _leg_moved(call: Call, leg_id: str, state: LegState, at: float) -> Decision:
     call = call.with_leg(replace(leg, state=state, since=at))
     if leg.role is Role.PARTNER and state is LegState.RINGING:
         call = partners.ringing(call, leg.id, at)
-    if leg.role is Role.PARTNER and state is LegState.WAITING:
-        call = partners.answered(call, leg.id)
     return Decision(call, f"{leg.role}_{state}")
 
 
@@ -147,6 +145,9 @@ def _leg_left(call: Call, event: LegLeft) -> Decision:
     leg = call.leg(event.leg_id)
     if leg is None or not leg.talking or leg.bridge != event.bridge:
         return Decision(call, "no_change")
+    if leg.role is Role.CALLER and any(taker.bridge == leg.bridge for taker in call.talking(Role.TAKER)):
+        # Asterisk tells first who is the cause of a conversation's end: a taker who is still in it has not left.
+        call = replace(call, held=True)
     leg = replace(leg, state=LegState.WAITING, bridge="", since=event.at, left_at=event.at)
     decision = Decision(call.with_leg(leg), f"{leg.role}_left")
     match leg.role:
@@ -168,7 +169,8 @@ def _leg_ended(call: Call, event: LegEnded) -> Decision:
         case Role.CALLER:
             return _caller_ended(call, event)
         case Role.TAKER:
-            return alone.settle(Decision(partners.note_handovers(call, event.at), "taker_ended"), event.at)
+            call, brought = partners.note_handovers(call, event.at), keys.bring_to_partners(call)
+            return alone.settle(Decision(call, "taker_ended", brought), event.at)
         case Role.PARTNER:
             return partners.ended(call, was, event)
 

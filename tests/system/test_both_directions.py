@@ -45,6 +45,7 @@ async def test_emergency_reaches_the_dedicated_seat_with_number_and_case(stage: 
     assert call["caller"]["number"] == "13912345678"
     await talk.taker.hangup()
     await stage.hears(talk.caller, PARTNER)
+    await stage.hears(ring, CALLER)
     await stage.goes_on_hearing(ring, CALLER, seconds=1.0)
     await ring.hangup()
     await talk.caller.ended()

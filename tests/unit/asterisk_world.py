@@ -2,6 +2,8 @@
 
 Manager events come in order, but late; the dialplan's question comes over a connection of its own, and may
 overtake the news of how a conversation ended, though not the news that it began: people are not that quick.
+What the dialplan does by itself after a wait (the loops of extensions_hold.conf, what a partner's channel does
+when its conversation is over) are steps of their own: anything can happen before them.
 """
 
 from __future__ import annotations
@@ -15,10 +17,14 @@ from telephony.core.commands import (
     AnswerFreed,
     AwaitFreed,
     AwaitInvite,
+    BringBack,
     Command,
     HangUp,
+    HoldCaller,
     InvitePartner,
+    Mute,
     RescueCaller,
+    SendDigits,
 )
 from telephony.core.events import (
     CallerFreed,
@@ -44,16 +50,30 @@ class Place(StrEnum):
     BRIDGE = "bridge"
     ASKING = "asking"
     MUSIC = "music"
+    HOLD = "hold"
     GONE = "gone"
+
+
+class Step(StrEnum):
+    """What a channel's dialplan does next, when its wait is over."""
+
+    SEAT_AFTER = "seat-after"
+    TO_TAKER = "consult"
+    LEFT = "left"
 
 
 @dataclass
 class Channel:
+    """`up`: answered. `consult`: called to talk with the taker first. `step`: where its dialplan waits, if it does."""
+
     id: str
     role: Role
     party: str
     bridge: str = ""
     released: bool = False
+    up: bool = False
+    consult: bool = False
+    step: Step | None = None
 
 
 @dataclass
@@ -66,12 +86,19 @@ class Loss:
 
 
 class World:
-    """`events` are on their way from the manager, `questions` from the dialplan, `due` from our timers."""
+    """`events` are on their way from the manager, `questions` from the dialplan, `due` from our timers.
+
+    `held` and `taker` are the caller's SHARED(TEL_HELD) and SHARED(TEL_TAKER). `resumes_hold`: the caller was
+    taken out of the hold loop into a conversation, and is back in the loop after it.
+    """
 
     def __init__(self) -> None:
         self.now = 1000.0
         self.place = Place.QUEUE
         self.caller_bridge = ""
+        self.held = ""
+        self.taker = ""
+        self.resumes_hold = False
         self.channels: dict[str, Channel] = {}
         self.invites: deque[InvitePartner] = deque()
         self.events: deque[Event] = deque()
@@ -95,7 +122,15 @@ class World:
 
     def ringing(self) -> list[Channel]:
         """The seats that the queue calls."""
-        return self.some(Role.TAKER, bridged=False)
+        return [channel for channel in self.some(Role.TAKER) if not channel.up]
+
+    def called(self) -> list[Channel]:
+        """The partners whose phones ring."""
+        return [channel for channel in self.some(Role.PARTNER) if not channel.up]
+
+    def steps(self) -> list[Channel]:
+        """Those whose dialplan goes on by itself."""
+        return [channel for channel in self.channels.values() if channel.step is not None]
 
     def may_ask(self) -> bool:
         """Whether the next question can be heard: the conversations that it comes after have been told."""
@@ -118,6 +153,7 @@ class World:
 
     def tell(self, event: Event) -> None:
         self.events.append(event)
+        self.now += 0.0001
 
     # -- what people do ----------------------------------------------------------------------
 
@@ -133,26 +169,115 @@ class World:
         for other in self.ringing():
             if other is not channel:
                 self.hang_up(other, Hangup(26))
-        bridge = self.new("b")
-        self._enter(channel, bridge)
-        self._caller_enters(bridge)
+        channel.up, self.taker = True, channel.id
+        self._talk(channel)
 
     def partner_comes(self, invite: InvitePartner) -> None:
-        channel = Channel(invite.transfer_id, Role.PARTNER, invite.line)
+        channel = Channel(invite.transfer_id, Role.PARTNER, invite.line, consult=invite.consult)
         self.channels[channel.id] = channel
         self.tell(LegStarted(self.now, channel.id, f"PJSIP/{channel.id}", Role.PARTNER, invite.line))
 
     def partner_answers(self, channel: Channel) -> None:
-        """Its dialplan takes it into the caller's conversation, or to the caller who is alone, or nowhere."""
+        """Its dialplan takes it into the caller's conversation, or to the taker or the caller alone, or nowhere."""
         self.tell(LegAnswered(self.now, channel.id))
+        channel.up = True
+        if not (channel.consult or self.held):
+            self._join(channel)
+        elif self.taker not in self.channels:
+            self._take(channel)
+        elif self.held:
+            self._to_taker(channel)
+        else:
+            self.held = "consult"
+            channel.step = Step.TO_TAKER
+            self._caller_goes(Place.HOLD)
+
+    def goes_on(self, channel: Channel) -> None:
+        """The channel's dialplan has waited, and takes its next step."""
+        step, channel.step = channel.step, None
+        match step:
+            case Step.TO_TAKER:
+                self._to_taker(channel)
+            case Step.LEFT:
+                over = self.place is Place.GONE or self.taker in self.channels
+                self.hang_up(channel, NORMAL) if over else self._take(channel)
+            case Step.SEAT_AFTER:
+                self._seat_after(channel)
+
+    def hold_loop(self) -> None:
+        """A second of the caller's hold is over."""
+        if not self.held:
+            self.resumes_hold = False
+            self._ask()
+        elif self.taker not in self.channels and not self.some(Role.PARTNER):
+            self.held = ""
+            self.place = Place.QUEUE
+
+    def _join(self, channel: Channel) -> None:
         if self.place is Place.GONE:
             self.hang_up(channel, NORMAL)
         elif self.place is Place.BRIDGE:
             self._enter(channel, self.caller_bridge)
         else:
+            self._talk(channel)
+
+    def _take(self, channel: Channel) -> None:
+        self.held = ""
+        self._join(channel)
+
+    def _to_taker(self, channel: Channel) -> None:
+        taker = self.channels.get(self.taker)
+        if taker is None:
+            self._take(channel)
+        elif taker.bridge:
+            self._enter(channel, taker.bridge)
+        else:
             bridge = self.new("b")
+            self._enter(taker, bridge)
             self._enter(channel, bridge)
+
+    def _talk(self, channel: Channel) -> None:
+        """The channel takes the caller from wherever it is."""
+        bridge = self.new("b")
+        self.resumes_hold = self.place is Place.HOLD
+        self._enter(channel, bridge)
+        self._caller_enters(bridge)
+
+    def _seat_after(self, channel: Channel) -> None:
+        if self.place is Place.GONE or not self.held:
+            self.hang_up(channel, NORMAL if self.place is Place.GONE else Hangup(41))
+            return
+        channel.step = Step.SEAT_AFTER
+        if self.held == "consult" and not self.some(Role.PARTNER):
+            self._bring_back()
+
+    def _bring_back(self) -> None:
+        """The caller is sent to the taker: into its conversation, or out of its wait, or there is none to go to."""
+        if self.place is Place.GONE:
+            return
+        self._caller_goes(Place.HOLD)
+        self.held, self.resumes_hold = "", False
+        taker = self.channels.get(self.taker)
+        if taker is None:
+            self._ask()
+        elif taker.bridge:
+            self._caller_enters(taker.bridge)
+        else:
+            bridge = self.new("b")
+            self._enter(taker, bridge)
             self._caller_enters(bridge)
+
+    def _caller_goes(self, place: Place) -> None:
+        """The caller's channel is redirected, out of whatever it is in. A question that it had put is void."""
+        if self.place is Place.GONE:
+            return
+        for ringing in self.ringing() if self.place is Place.QUEUE else ():
+            self.hang_up(ringing, Hangup(26))
+        bridge, self.caller_bridge, self.place = self.caller_bridge, "", place
+        self.resumes_hold = False
+        if bridge:
+            self.tell(LegLeft(self.now, "c", bridge))
+        self._dissolve(bridge)
 
     def hang_up(self, channel: Channel, hangup: Hangup) -> None:
         bridge, channel.bridge = channel.bridge, ""
@@ -174,7 +299,7 @@ class World:
         self._dissolve(bridge)
 
     def _enter(self, channel: Channel, bridge: str) -> None:
-        channel.bridge = bridge
+        channel.bridge, channel.step = bridge, None
         self.tell(LegJoined(self.now, channel.id, bridge))
 
     def _caller_enters(self, bridge: str) -> None:
@@ -190,13 +315,30 @@ class World:
         if len(left) + with_caller != 1:
             return
         if with_caller:
-            self.caller_bridge, self.place = "", Place.ASKING
+            self.caller_bridge = ""
             self.tell(LegLeft(self.now, "c", bridge))
-            begun = [event for event in self.events if isinstance(event, LegJoined) and event.leg_id == "c"]
-            self.questions.append((CallerFreed(self.now), begun))
-            self.asked += 1
+            self._ask()
         for channel in left:
+            self._out(channel)
+
+    def _ask(self) -> None:
+        """The caller's dialplan asks what comes next; or it goes on with the hold that it was taken out of."""
+        if self.resumes_hold and self.held:
+            self.place = Place.HOLD
+            return
+        self.place = Place.ASKING
+        begun = [event for event in self.events if isinstance(event, LegJoined) and event.leg_id == "c"]
+        self.questions.append((CallerFreed(self.now), begun))
+        self.asked += 1
+
+    def _out(self, channel: Channel) -> None:
+        """The channel's conversation has gone, and its phone has not been hung up."""
+        if self.place is Place.GONE or (channel.role is Role.PARTNER and not self.held):
             self.hang_up(channel, NORMAL)
+            return
+        bridge, channel.bridge = channel.bridge, ""
+        channel.step = Step.SEAT_AFTER if channel.role is Role.TAKER else Step.LEFT
+        self.tell(LegLeft(self.now, channel.id, bridge))
 
     # -- what the controller does --------------------------------------------------------------
 
@@ -207,8 +349,16 @@ class World:
             case HangUp():
                 self._asked_to_hang_up(command.leg_id)
             case RescueCaller():
-                if self.place in (Place.MUSIC, Place.QUEUE):
-                    self.place = Place.QUEUE
+                self.held = ""
+                self._caller_goes(Place.QUEUE)
+            case HoldCaller():
+                self.held = "hold"
+                self._caller_goes(Place.HOLD)
+            case BringBack():
+                self.taker = command.to.removeprefix("PJSIP/")
+                self._bring_back()
+            case Mute() | SendDigits():
+                pass
             case AnswerFreed():
                 self._answered(command.next)
             case AwaitFreed():

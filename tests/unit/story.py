@@ -60,7 +60,7 @@ def brief(command: Command) -> str:
         case HoldCaller():
             return "hold"
         case BringBack():
-            return "bring back" + (" to the taker" if command.alone else "")
+            return "bring back"
         case Mute():
             return f"{'mute' if command.muted else 'unmute'} {command.channel.removeprefix('PJSIP/')}"
         case SendDigits():

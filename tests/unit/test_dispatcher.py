@@ -273,6 +273,16 @@ class TestSeats:
         await until(lambda: office.call("c2").leg("k2") is not None)
         assert office.dispatcher.call_of_seat("1001") == office.call("c")
 
+    async def test_a_call_that_rings_at_a_seat_that_holds_its_caller_does_not_take_its_keys(
+        self, office: Office
+    ) -> None:
+        await office.taken()
+        await office.tell(LegLeft(office.now, "c", "b"), LegLeft(office.now, "k", "b"))
+        assert office.call().situation is Situation.HELD
+        await office.open("c2")
+        await office.tell(LegStarted(office.now, "k2", "PJSIP/k2", Role.TAKER, "1001"), call_id="c2")
+        assert office.dispatcher.call_of_seat("1001") == office.call("c")
+
     async def test_a_call_that_is_over_is_no_seats_call(self, office: Office) -> None:
         await office.taken()
         await office.over()
@@ -357,6 +367,45 @@ class TestTheDialplansQuestion:
         leg = Leg("c", "PJSIP/c", Role.CALLER, "carrier", LegState.WAITING)
         await office.dispatcher.open(Call("c", Caller("1"), "carrier", 0.0, legs=(leg,), freed_at=1.0))
         assert office.call().freed_at is None
+
+
+class TestAfterARestart:
+    """A controller that takes up what an earlier one has left."""
+
+    async def test_a_partner_who_was_being_called_is_not_called_for_ever(self, office: Office) -> None:
+        await office.taken()
+        await office.press()
+        call = office.call()
+        later = Office()
+        later.now = office.now + 3600.0
+        await later.dispatcher.open(call)
+        assert later.call().pending, "before Asterisk has told, nothing is known to have failed"
+        later.dispatcher.await_invites()
+        await until(lambda: not later.call().pending)
+        assert [transfer.reason for transfer in later.call().transfers] == [EndReason.UNREACHABLE]
+        assert later.log[-1] == "hang up t1"
+        await later.dispatcher.close()
+
+    async def test_a_partner_who_may_still_answer_is_given_the_time_that_is_left(
+        self, office: Office, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        waits: list[float] = []
+        monkeypatch.setattr(desk.Desk, "later", lambda self, seconds, event: waits.append(seconds))
+        await office.taken()
+        await office.press()
+        office.now += 20.0
+        office.dispatcher.await_invites()
+        first, again = waits
+        assert again == pytest.approx(first - 20.0)
+
+    async def test_a_caller_on_hold_is_on_hold_still(self, office: Office) -> None:
+        await office.taken()
+        await office.tell(LegLeft(office.now, "c", "b"), LegLeft(office.now, "k", "b"))
+        later = Office()
+        await later.dispatcher.open(office.call())
+        assert later.call().situation is Situation.HELD
+        assert later.dispatcher.call_of_seat("1001") == later.call()
+        await later.dispatcher.close()
 
 
 class TestCallsThatAreOver:

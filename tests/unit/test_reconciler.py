@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from telephony.core.call import Call, EndReason, LegState, Role, Situation
+from telephony.core.call import Call, EndReason, LegState, Mode, Role, Situation, TransferState
+from telephony.core.commands import Command, RescueCaller
 from telephony.core.events import (
     Event,
     InviteFailed,
@@ -22,7 +23,7 @@ from telephony.core.events import (
 )
 from telephony.core.transitions import decide
 from telephony.reconciler import LOST, ChannelNow, missed, unknown_calls
-from tests.unit.story import line, new_call
+from tests.unit.story import Story, line, new_call
 
 AT = 2000.0
 
@@ -44,6 +45,16 @@ def after(call: Call, *events: Event) -> Call:
     return call
 
 
+def done(call: Call, channels: list[ChannelNow]) -> tuple[Call, list[Command]]:
+    """The call when all that it has missed has been told, and what was done about it."""
+    commands: list[Command] = []
+    for event in missed(call, channels, AT):
+        decision = decide(call, event)
+        call = decision.call
+        commands += decision.commands
+    return call, commands
+
+
 def talking() -> Call:
     """Caller `c` and taker `k` in conversation `b`."""
     return after(
@@ -57,6 +68,25 @@ def talking() -> Call:
 def inviting() -> Call:
     """And the press of 12345's key, transfer `t`."""
     return after(talking(), LinePressed(1003.0, "1001", line("12345"), "t"))
+
+
+def held() -> Call:
+    """Caller `c` hears music, and taker `k` waits."""
+    return after(talking(), LegLeft(1003.0, "c", "b"), LegLeft(1003.0, "k", "b"))
+
+
+def consulting() -> Call:
+    """Taker and partner `t` talk alone in `b2`, the caller hears music."""
+    return after(
+        talking(),
+        LinePressed(1003.0, "1001", line("12345"), "t", Mode.CONSULT),
+        LegStarted(1004.0, "t", "PJSIP/t", Role.PARTNER, "12345"),
+        LegAnswered(1005.0, "t"),
+        LegLeft(1005.0, "c", "b"),
+        LegLeft(1005.0, "k", "b"),
+        LegJoined(1005.0, "k", "b2"),
+        LegJoined(1005.0, "t", "b2"),
+    )
 
 
 class TestUnknownCalls:
@@ -79,6 +109,108 @@ class TestUnknownCalls:
     def test_what_is_no_number_is_left_out_and_the_caller_counts_as_withheld(self, number: str) -> None:
         (call,) = unknown_calls([], [replace(CALLER, number=number)], AT)
         assert (call.caller.number, call.caller.withheld) == ("", True)
+
+    @pytest.mark.parametrize(("bridge", "situation"), [("", Situation.HELD), ("b2", Situation.CONSULT)])
+    def test_a_caller_who_waits_though_a_taker_has_answered_is_on_hold(
+        self, bridge: str, situation: Situation
+    ) -> None:
+        state = LegState.TALKING if bridge else LegState.WAITING
+        channels = [
+            channel("c", Role.CALLER, LegState.WAITING),
+            channel("k", Role.TAKER, state, bridge=bridge),
+            *([channel("t", Role.PARTNER, bridge=bridge)] if bridge else []),
+        ]
+        (call,) = unknown_calls([], channels, AT)
+        call, commands = done(call, channels)
+        assert call.situation is situation
+        assert commands == []
+        assert call.seat == "k"
+
+    def test_a_caller_in_the_queue_whose_seat_only_rings_is_not_on_hold(self) -> None:
+        channels = [
+            channel("c", Role.CALLER, LegState.WAITING),
+            channel("k", Role.TAKER, LegState.RINGING),
+        ]
+        (call,) = unknown_calls([], channels, AT)
+        assert not call.held
+
+
+ON_HOLD = channel("c", Role.CALLER, LegState.WAITING)
+TAKER_WAITS = channel("k", Role.TAKER, LegState.WAITING)
+TAKER_CONSULTS, PARTNER_CONSULTS = (
+    channel("k", Role.TAKER, bridge="b2"),
+    channel("t", Role.PARTNER, bridge="b2"),
+)
+
+
+class TestHold:
+    """The caller waits in the music, which is not the same as having been left."""
+
+    def test_a_held_call_goes_on_as_it_was(self) -> None:
+        assert missed(held(), [ON_HOLD, TAKER_WAITS], AT) == []
+
+    def test_a_consultation_goes_on_as_it_was(self) -> None:
+        channels = [ON_HOLD, TAKER_CONSULTS, PARTNER_CONSULTS]
+        assert missed(consulting(), channels, AT) == []
+        assert consulting().situation is Situation.CONSULT
+
+    def test_a_hold_that_began_while_we_were_away_is_seen(self) -> None:
+        call, commands = done(talking(), [ON_HOLD, TAKER_WAITS])
+        assert call.situation is Situation.HELD
+        assert commands == []
+
+    def test_a_consultation_that_began_while_we_were_away_is_seen(self) -> None:
+        call = after(talking(), LinePressed(1003.0, "1001", line("12345"), "t", Mode.CONSULT))
+        call, commands = done(call, [PARTNER_CONSULTS, TAKER_CONSULTS, ON_HOLD])
+        assert call.situation is Situation.CONSULT
+        assert [transfer.state for transfer in call.transfers] == [TransferState.JOINED]
+        assert commands == []
+
+    def test_a_held_caller_whose_taker_is_gone_is_rescued(self) -> None:
+        call, commands = done(held(), [ON_HOLD])
+        assert commands == [RescueCaller("PJSIP/c")]
+        assert not call.held
+
+    def test_a_held_caller_who_has_a_new_taker_by_now_is_left_there(self) -> None:
+        """The dialplan has rescued the caller by itself; that the first taker is gone must not tear them apart."""
+        talks = channel("c", Role.CALLER, bridge="b9"), channel("k2", Role.TAKER, bridge="b9")
+        call, commands = done(held(), [*talks])
+        assert commands == []
+        assert call.situation is Situation.TALKING
+        assert call.seat == "k2"
+
+    def test_a_caller_who_waited_for_a_partner_and_has_a_taker_by_now_is_left_there(self) -> None:
+        story = Story().waiting()
+        talks = channel("c", Role.CALLER, bridge="b9"), channel("k2", Role.TAKER, bridge="b9")
+        call, commands = done(story.call, [*talks])
+        assert commands == []
+        assert call.situation is Situation.TALKING
+        assert call.transfers[0].reason is EndReason.UNREACHABLE
+
+    def test_a_consultation_whose_taker_is_gone_is_handed_over_by_the_dialplan(self) -> None:
+        taken = channel("c", Role.CALLER, bridge="b3"), channel("t", Role.PARTNER, bridge="b3")
+        call, commands = done(consulting(), [*taken])
+        assert commands == []
+        assert call.situation is Situation.HANDED_OVER
+        assert call.transfers[0].state is TransferState.HANDED_OVER
+
+    def test_a_consultation_whose_partner_is_gone_has_caller_and_taker_together(self) -> None:
+        together = channel("c", Role.CALLER, bridge="b3"), channel("k", Role.TAKER, bridge="b3")
+        call, commands = done(consulting(), [*together])
+        assert commands == []
+        assert call.situation is Situation.TALKING
+        assert call.transfers[0].reason is EndReason.LINK_LOST
+
+    def test_a_consultation_of_which_only_the_caller_is_left_is_rescued_once(self) -> None:
+        call, commands = done(consulting(), [ON_HOLD])
+        assert commands == [RescueCaller("PJSIP/c")]
+        assert call.transfers[0].reason is EndReason.LINK_LOST
+
+    def test_a_consultation_whose_caller_is_gone_may_finish(self) -> None:
+        call, commands = done(consulting(), [TAKER_CONSULTS, PARTNER_CONSULTS])
+        assert commands == []
+        assert call.situation is Situation.STAFF
+        assert call.transfers[0].reason is EndReason.LINK_LOST
 
 
 class TestMissed:
@@ -106,7 +238,7 @@ class TestMissed:
             (LegState.DIALLING, []),
             (LegState.RINGING, [LegRinging(AT, "t")]),
             (LegState.WAITING, [LegAnswered(AT, "t")]),
-            (LegState.TALKING, [LegJoined(AT, "t", "b")]),
+            (LegState.TALKING, [LegAnswered(AT, "t"), LegJoined(AT, "t", "b")]),
         ],
     )
     def test_a_partner_who_is_new_is_told_of_as_far_as_it_has_come(
@@ -118,7 +250,7 @@ class TestMissed:
 
     def test_who_has_left_the_conversation_and_is_still_up_waits(self) -> None:
         waiting = channel("c", Role.CALLER, LegState.WAITING)
-        assert missed(talking(), [waiting, TAKER], AT) == [LegLeft(AT, "c", "b"), LegAnswered(AT, "c")]
+        assert missed(talking(), [waiting, TAKER], AT) == [LegLeft(AT, "c", "b")]
 
     def test_who_is_in_another_conversation_has_left_the_first(self) -> None:
         moved = channel("c", Role.CALLER, bridge="b2")
@@ -149,7 +281,7 @@ STATES = (LegState.RINGING, LegState.WAITING, LegState.TALKING)
 
 
 @given(
-    start=st.sampled_from([new_call, talking, inviting]),
+    start=st.sampled_from([new_call, talking, inviting, held, consulting]),
     states=st.fixed_dictionaries(
         {
             ("c", Role.CALLER): st.sampled_from([LegState.WAITING, LegState.TALKING]),
@@ -170,6 +302,7 @@ def test_when_all_has_been_told_the_call_is_as_asterisk_has_it(
     call = after(call, *missed(call, channels, AT))
     assert {leg.id: leg.bridge for leg in call.legs if leg.alive} == {c.id: c.bridge for c in channels}
     assert {leg.id for leg in call.legs if leg.talking} == {c.id for c in channels if c.bridge}
+    assert not call.held or not call.talking(Role.CALLER)
     assert not [
         event for event in missed(call, channels, AT) if not isinstance(event, LegRinging | LegAnswered)
     ]

@@ -113,6 +113,17 @@ class TestKeys:
         assert invited.caller == Caller("13800138000")
         assert invited.answer_timeout == 25.0
 
+    async def test_a_seat_that_holds_its_caller_is_talking_and_may_have_a_partner_called(
+        self, house: House
+    ) -> None:
+        await house.call_at("1001")
+        for leg_id in ("c", "c-k"):
+            house.dispatcher.post("c", LegLeft(time.time(), leg_id, "b"))
+        await until(lambda: house.call().situation is Situation.HELD)
+        assert house.switchboard.seat("1001").state is SeatState.TALKING
+        (transfer,) = (await house.switchboard.transfer("c", "119")).transfers
+        assert (transfer.line, transfer.seat) == ("119", "1001")
+
     async def test_a_cold_press_is_a_cold_transfer(self, house: House) -> None:
         await house.call_at("1001")
         (transfer,) = (await house.switchboard.press("1001", "119", mode=Mode.COLD)).transfers

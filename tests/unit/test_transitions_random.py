@@ -13,9 +13,13 @@ from telephony.core.events import (
     CallerFreed,
     CancelPressed,
     DiversionRecorded,
+    DropPressed,
     Event,
     FreedTimeout,
+    GiveBackPressed,
+    GroupPressed,
     HistoryRead,
+    HoldPressed,
     InviteFailed,
     InviteTimeout,
     LeavePressed,
@@ -26,6 +30,9 @@ from telephony.core.events import (
     LegRinging,
     LegStarted,
     LinePressed,
+    MutePressed,
+    ResumePressed,
+    ReturnPressed,
 )
 from telephony.core.transitions import decide
 from tests.unit.asterisk_world import Place, World
@@ -52,7 +59,7 @@ class Witness:
         assert decision == decide(before, event), "the same input gave something else"
         self.call = decision.call
         assert decision.outcome
-        if decision.outcome == "invited":
+        if decision.outcome in ("invited", "group_invited"):
             self.pressed |= {transfer.id for transfer in self.call.transfers} - {
                 t.id for t in before.transfers
             }
@@ -116,8 +123,12 @@ class Witness:
         released = {command.leg_id for command in decision.commands if isinstance(command, HangUp)}
         if any(isinstance(command, RescueCaller) for command in decision.commands):
             assert caller is not None
-            assert not caller.talking, "rescued out of a conversation"
-            assert not self.call.pending, "rescued from a partner who is being called"
+            with_caller = [taker for taker in before.talking(Role.TAKER) if taker.bridge == caller.bridge]
+            assert not with_caller, "taken away from a taker"
+            # Only the partner who has the caller may send the caller back, whatever else rings.
+            if not isinstance(event, ReturnPressed):
+                assert not caller.talking, "rescued out of a conversation"
+                assert not self.call.pending, "rescued from a partner who is being called"
         if before.caller_leg is not None and caller is None:
             assert {transfer.id for transfer in before.pending if _may_live(self.call, transfer)} <= released
         if before.ended and not isinstance(event, CallerFreed):
@@ -193,6 +204,17 @@ any_event = st.one_of(
     st.builds(LeavePressed, ats, seats),
     st.builds(DiversionRecorded, ats, seats, st.sampled_from(("d1", "d2")), st.sampled_from(DiversionKind)),
     st.builds(HistoryRead, ats, st.integers(0, 50)),
+    st.builds(
+        GroupPressed,
+        ats,
+        st.lists(st.builds(LinePressed, ats, seats, views, transfers), max_size=3).map(tuple),
+    ),
+    st.builds(HoldPressed, ats, seats),
+    st.builds(ResumePressed, ats, seats),
+    st.builds(MutePressed, ats, legs, st.booleans()),
+    st.builds(DropPressed, ats, legs),
+    st.builds(ReturnPressed, ats, legs),
+    st.builds(GiveBackPressed, ats, seats),
 )
 
 
@@ -242,6 +264,8 @@ class Play:
         self.hear(LinePressed(self.world.now, "1001", line("12345"), "t", mode))
         self.world.partner_comes(self.world.invites.popleft())
         self.settle()
+        if chapter == "held":
+            self.hear(HoldPressed(self.world.now, "1001"))
         if chapter == "three_way":
             self.partner_answers(0)
         self.world.now += 10.0
@@ -272,17 +296,21 @@ class Play:
     def options(self) -> list[Callable[[int], None]]:
         """What can happen now; what is there twice happens more often."""
         world = self.world
-        can = [self.time_passes, self.line_key, self.other_key, self.the_dust_settles]
+        can = [self.time_passes, self.line_key, self.other_key, self.place_key, self.the_dust_settles]
         if world.place is Place.QUEUE:
             can.append(self.seat_answers if world.ringing() else self.queue_calls_a_seat)
         if world.channels:
             can += [self.somebody_is_gone] * 2
-        if world.place in (Place.QUEUE, Place.BRIDGE, Place.MUSIC):
+        if world.place in (Place.QUEUE, Place.BRIDGE, Place.MUSIC, Place.HOLD):
             can.append(self.caller_may_hang_up)
         if world.invites:
             can += [self.asterisk_takes_up_an_invitation] * 2
-        if world.some(Role.PARTNER, bridged=False):
+        if world.called():
             can.append(self.partner_answers)
+        if world.steps():
+            can += [self.dialplan_goes_on] * 2
+        if world.place is Place.HOLD:
+            can.append(self.hold_goes_on)
         if world.events:
             can += [self.manager_events_come] * 3
         if world.may_ask():
@@ -317,19 +345,49 @@ class Play:
             self.world.partner_comes(invite)
 
     def partner_answers(self, which: int) -> None:
-        partners = self.world.some(Role.PARTNER, bridged=False)
+        partners = self.world.called()
         self.world.partner_answers(partners[which % len(partners)])
 
+    def dialplan_goes_on(self, which: int) -> None:
+        steps = self.world.steps()
+        self.world.goes_on(steps[which % len(steps)])
+
+    def hold_goes_on(self, which: int) -> None:
+        self.world.hold_loop()
+
+    def seat(self) -> str:
+        """Who presses: whoever has answered."""
+        return next((channel.party for channel in self.world.some(Role.TAKER) if channel.up), "1001")
+
+    def press(self, which: int) -> LinePressed:
+        mode = (Mode.COLD, Mode.CONSULT, Mode.WARM, Mode.CONSULT, Mode.WARM)[which % 5]
+        return LinePressed(self.world.now, self.seat(), line(LINES[which % 3]), self.world.new("t"), mode)
+
     def line_key(self, which: int) -> None:
-        seats = [channel.party for channel in self.world.some(Role.TAKER, bridged=True)] or ["1001"]
-        mode = Mode.COLD if which % 5 == 0 else Mode.WARM
-        self.hear(LinePressed(self.world.now, seats[0], line(LINES[which % 3]), self.world.new("t"), mode))
+        if which % 4:
+            self.hear(self.press(which))
+        else:
+            self.hear(GroupPressed(self.world.now, (self.press(which), self.press(which + 1))))
 
     def other_key(self, which: int) -> None:
         if which % 3 == 0:
             self.hear(CancelPressed(self.world.now))
         else:
             self.hear(LeavePressed(self.world.now, SEATS[which % 2]))
+
+    def place_key(self, which: int) -> None:
+        now, channels = self.world.now, list(self.world.channels)
+        match which % 8:
+            case 0 | 1 | 2:
+                self.hear(HoldPressed(now, self.seat()))
+            case 3 | 4:
+                self.hear(ResumePressed(now, self.seat()))
+            case 5 if channels:
+                self.hear(DropPressed(now, channels[which % len(channels)]))
+            case 6 if channels:
+                self.hear(ReturnPressed(now, channels[which % len(channels)]))
+            case _ if channels:
+                self.hear(MutePressed(now, channels[which % len(channels)], which % 3 == 0))
 
     def manager_events_come(self, which: int) -> None:
         for _ in range(min(1 + which % 6, len(self.world.events))):
@@ -349,12 +407,23 @@ class Play:
     # -- what must hold when all has been told
 
     def the_dust_settles(self, which: int = 0) -> None:
-        """With all news told, the caller is with somebody, in the queue, or waits for a real partner."""
+        """With all news told, the caller is with somebody, in the queue, or waits for a real partner or a taker."""
         self.settle()
+        self.the_dialplan_waits_no_longer()
         world, call = self.world, self.witness.call
         assert world.place is not Place.ASKING, "the dialplan was not answered"
         if world.place is Place.MUSIC:
             assert world.some(Role.PARTNER) or world.invites, "the caller waits for nobody"
+        if world.place is Place.HOLD:
+            assert world.held
+            up = {channel.id for channel in world.some(Role.TAKER) if channel.up}
+            assert up == {leg.id for leg in call.takers}, "the core does not know who holds the caller"
+            assert up or world.some(Role.PARTNER), "the caller is held by nobody"
+        else:
+            assert not world.steps(), "somebody waits in the dialplan for nobody"
+        if world.place is Place.BRIDGE:
+            assert not call.held, "held while the caller talks"
+            assert not world.held
         if world.place is Place.GONE:
             assert not world.some(Role.PARTNER, bridged=False), "a partner is called for nobody"
         alive = {leg.id for leg in call.legs if leg.alive}
@@ -377,17 +446,32 @@ class Play:
         if self.world.events or self.world.questions:
             self.settle()
 
+    def the_dialplan_waits_no_longer(self) -> None:
+        """Every wait of the dialplan comes to its end, and what follows is told, until nothing moves."""
+        for _ in range(20):
+            before = repr(self.world.place), self.world.held, repr(self.world.channels)
+            for channel in self.world.steps():
+                if channel.id in self.world.channels and channel.step is not None:
+                    self.world.goes_on(channel)
+            if self.world.place is Place.HOLD:
+                self.world.hold_loop()
+            self.settle()
+            if before == (repr(self.world.place), self.world.held, repr(self.world.channels)):
+                return
+        raise AssertionError("the dialplan never comes to rest")
+
     def close(self) -> None:
         """Everybody goes home: nothing is left over."""
         self.the_dust_settles()
         self.world.close()
         self.settle()
+        self.the_dialplan_waits_no_longer()
         assert self.witness.call.ended
         assert all(transfer.reason is not None for transfer in self.witness.call.transfers)
         assert not self.world.channels
 
 
-chapters = st.sampled_from(("queue", "talking", "inviting", "three_way"))
+chapters = st.sampled_from(("queue", "talking", "inviting", "three_way", "held"))
 steps = st.tuples(st.integers(0, 1000), st.integers(0, 1000))
 
 

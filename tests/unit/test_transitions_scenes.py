@@ -378,8 +378,17 @@ class TestThreeWay:
         assert answers == ["answer rescue"]
         assert story.reason() in (EndReason.PARTNER_LEFT, EndReason.RETURNED)
 
-    @pytest.mark.parametrize("order", list(permutations(["k ends", "c leaves", "freed"])))
-    def test_taker_ends_an_ordinary_call_in_any_order(self, order: tuple[str, ...]) -> None:
+    @pytest.mark.parametrize(
+        "order",
+        [
+            order
+            for order in permutations(["k ends", "c leaves", "freed"])
+            if order.index("k ends") < order.index("c leaves")
+        ],
+    )
+    def test_taker_ends_an_ordinary_call_and_the_question_comes_at_any_time(
+        self, order: tuple[str, ...]
+    ) -> None:
         story = Story().taken()
         answers: list[str] = []
         for step in order:

@@ -207,7 +207,7 @@ TABLE = {
     caller rings              | no_change                    |             |
     caller answers            | no_change                    |             |
     caller joins              | caller_joined                |             |
-    caller leaves             | caller_left                  |             |
+    caller leaves             | caller_left                  | held        |
     caller hangs up           | caller_ended                 | staff       |
     caller is lost            | caller_ended                 | staff       |
     taker rings               | no_change                    |             |
@@ -246,7 +246,7 @@ TABLE = {
     key leave                 | refused_nobody_to_leave_with |             |
     key leave, other seat     | refused_no_call              |             |
     key group                 | group_invited                | inviting    | invite 119, watch, invite gas, watch
-    key hold                  | held                         |             | hold
+    key hold                  | hold_asked                   |             | hold
     key resume                | refused_not_held             |             |
     key resume, other seat    | refused_no_call              |             |
     key return                | refused_not_over_a_line      |             |
@@ -333,7 +333,7 @@ TABLE = {
     caller rings              | no_change                 |             |
     caller answers            | no_change                 |             |
     caller joins              | caller_joined             |             |
-    caller leaves             | caller_left               |             |
+    caller leaves             | caller_left               | held        |
     caller hangs up           | caller_ended              | staff       | hang up t1, 12345: caller_hung_up
     caller is lost            | caller_ended              | staff       | hang up t1, 12345: caller_hung_up
     taker rings               | no_change                 |             |
@@ -372,7 +372,7 @@ TABLE = {
     key leave                 | taker_leaves              |             | hang up k
     key leave, other seat     | refused_no_call           |             |
     key group                 | group_invited             |             | invite 119, watch, invite gas, watch
-    key hold                  | held                      |             | hold
+    key hold                  | hold_asked                |             | hold
     key resume                | refused_not_held          |             |
     key resume, other seat    | refused_no_call           |             |
     key return                | refused_not_over_a_line   |             |
@@ -423,8 +423,8 @@ TABLE = {
     invite unknown is late    | no_change                    |             |
     the caller is free        | caller_freed                 | queued      | await news
     news is late              | no_change                    |             |
-    key 12345                 | invited                      |             | consult 12345, watch
-    key 119                   | invited                      |             | consult 119, watch
+    key 12345                 | invited                      |             | invite 12345, watch
+    key 119                   | invited                      |             | invite 119, watch
     key 119 closed            | refused_line_closed          |             | 119: line_closed
     key 119 full              | refused_line_full            |             | 119: line_full
     key 119, no such mode     | refused_unknown_mode         |             |
@@ -434,9 +434,9 @@ TABLE = {
     cancel unknown            | refused_nothing_to_cancel    |             |
     key leave                 | refused_nobody_to_leave_with |             |
     key leave, other seat     | refused_no_call              |             |
-    key group                 | group_invited                |             | consult 119, watch, consult gas, watch
+    key group                 | group_invited                |             | invite 119, watch, invite gas, watch
     key hold                  | already_held                 |             |
-    key resume                | brought_back                 |             | bring back to the taker
+    key resume                | brought_back                 |             | bring back
     key resume, other seat    | refused_no_call              |             |
     key return                | refused_not_over_a_line      |             |
     partner's key             | refused_no_call              |             |
@@ -487,7 +487,7 @@ TABLE = {
     the caller is free        | caller_freed               | three_way   | await news
     news is late              | no_change                  |             |
     key 12345                 | same_transfer              |             |
-    key 119                   | invited                    |             | consult 119, watch
+    key 119                   | invited                    |             | invite 119, watch
     key 119 closed            | refused_line_closed        |             | 119: line_closed
     key 119 full              | refused_line_full          |             | 119: line_full
     key 119, no such mode     | refused_unknown_mode       |             |
@@ -497,7 +497,7 @@ TABLE = {
     cancel unknown            | refused_nothing_to_cancel  |             |
     key leave                 | taker_leaves               |             | hang up k
     key leave, other seat     | refused_no_call            |             |
-    key group                 | group_invited              |             | consult 119, watch, consult gas, watch
+    key group                 | group_invited              |             | invite 119, watch, invite gas, watch
     key hold                  | already_held               |             |
     key resume                | brought_back               |             | bring back
     key resume, other seat    | refused_no_call            |             |
@@ -522,7 +522,7 @@ TABLE = {
     caller rings              | no_change                 |             |
     caller answers            | no_change                 |             |
     caller joins              | caller_joined             |             |
-    caller leaves             | caller_left               |             |
+    caller leaves             | caller_left               | consult     |
     caller hangs up           | caller_ended              | staff       | 12345: caller_hung_up
     caller is lost            | caller_ended              | staff       | 12345: caller_hung_up
     taker rings               | no_change                 |             |
@@ -561,7 +561,7 @@ TABLE = {
     key leave                 | taker_leaves              |             | hang up k
     key leave, other seat     | refused_no_call           |             |
     key group                 | group_invited             |             | invite 119, watch, invite gas, watch
-    key hold                  | held                      |             | hold
+    key hold                  | hold_asked                |             | hold
     key resume                | refused_not_held          |             |
     key resume, other seat    | refused_no_call           |             |
     key return                | refused_not_over_a_line   |             |
