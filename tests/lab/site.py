@@ -34,12 +34,10 @@ def _ahead() -> tuple[str, ...]:
     Not Asterisk's own option -p: its watchdog `astcanary` cannot run outside the root, and without it Asterisk
     gives the priority up after a minute.
     """
-    command = ("chrt", "--rr", "10")
-    try:
-        allowed = subprocess.run([*command, "true"], capture_output=True).returncode == 0
-    except OSError:
-        allowed = False
-    return command if allowed else ()
+    chrt = shutil.which("chrt")
+    if chrt is None or subprocess.run([chrt, "--rr", "10", "true"], capture_output=True).returncode:
+        return ()
+    return chrt, "--rr", "10"
 
 
 def site_processes(state: Path) -> dict[str, Process]:
