@@ -130,6 +130,8 @@ def _completed(call: Call, transfer: Transfer) -> bool:
     leg = call.leg(transfer.id)
     if leg is None or leg.hangup is None or not leg.hangup.normal or transfer.handed_over_at is None:
         return False
+    if leg.released:
+        return False  # It was dropped, in the belief that somebody else was still there.
     took_over = _gone_at(call, transfer) - transfer.handed_over_at >= BOTH_LEFT
     return took_over and transfer.reason is EndReason.COMPLETED
 
