@@ -112,7 +112,13 @@ def _verdict(call: Call) -> Next | None:
         return Next.RESCUE
     if taker.hangup is None:
         return None
-    return Next.END if taker.hangup.normal else Next.RESCUE
+    return Next.END if taker.hangup.normal and not _was_held_by(call, taker) else Next.RESCUE
+
+
+def _was_held_by(call: Call, taker: Leg) -> bool:
+    """Whoever is put on hold leaves first; a taker who stays, and then puts the phone down, has not ended a talk."""
+    caller = call.caller_leg
+    return caller is not None and _left_at(caller) < _left_at(taker) < taker.since
 
 
 def _left_at(leg: Leg) -> float:
@@ -124,6 +130,8 @@ def _completed(call: Call, transfer: Transfer) -> bool:
     leg = call.leg(transfer.id)
     if leg is None or leg.hangup is None or not leg.hangup.normal or transfer.handed_over_at is None:
         return False
+    if leg.released:
+        return False  # It was dropped, in the belief that somebody else was still there.
     took_over = _gone_at(call, transfer) - transfer.handed_over_at >= BOTH_LEFT
     return took_over and transfer.reason is EndReason.COMPLETED
 

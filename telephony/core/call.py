@@ -122,7 +122,7 @@ class Leg:
     """One party's channel. `id` is the channel's unique id; `party` a seat's or a line's name.
 
     `joined_at`: when it first was in a conversation; `left_at`: when it was last out of one.
-    `released`: we had it hung up, so that the caller goes on with a partner. `muted`: the others do not hear it.
+    `released`: we had it hung up, so its end is not its wish to end the call. `muted`: the others do not hear it.
     """
 
     id: str

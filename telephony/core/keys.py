@@ -232,6 +232,7 @@ def drop_pressed(call: Call, event: DropPressed) -> Decision:
             staying = [taker for taker in call.takers if not taker.released]
             if not staying and len(call.talking(Role.PARTNER)) < 2 and call.caller_leg is not None:
                 return _refuse(call, "last_with_caller", "nobody else is with the caller")
+            call = call.with_leg(replace(leg, released=True))
             return Decision(call, "partner_dropped", (HangUp(leg.id, leg.channel),), Accepted())
 
 

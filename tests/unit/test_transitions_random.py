@@ -148,7 +148,13 @@ class Witness:
 
 
 def _last_party_left_normally(call: Call) -> bool:
-    left = [leg for leg in call.legs if leg.role is not Role.CALLER and leg.left_at is not None]
+    """Not counting partners whom nobody wanted any more when they came."""
+    unwanted = {transfer.id for transfer in call.transfers if transfer.joined_at is None}
+    left = [
+        leg
+        for leg in call.legs
+        if leg.role is not Role.CALLER and leg.left_at is not None and leg.id not in unwanted
+    ]
     last = max((leg.left_at or 0.0 for leg in left), default=None)
     return last is not None and any(
         leg.hangup is not None and leg.hangup.normal for leg in left if leg.left_at == last
