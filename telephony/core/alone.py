@@ -112,13 +112,18 @@ def _verdict(call: Call) -> Next | None:
         return Next.RESCUE
     if taker.hangup is None:
         return None
-    return Next.END if taker.hangup.normal and not _was_held_by(call, taker) else Next.RESCUE
+    return Next.END if taker.hangup.normal and _had_last(call, taker) else Next.RESCUE
 
 
-def _was_held_by(call: Call, taker: Leg) -> bool:
-    """Whoever is put on hold leaves first; a taker who stays, and then puts the phone down, has not ended a talk."""
+def _had_last(call: Call, taker: Leg) -> bool:
+    """Whether the taker was in the caller's last conversation, and left it by putting the phone down.
+
+    Whoever is put on hold leaves first; a taker who stays, and puts the phone down later, has not ended a talk.
+    """
     caller = call.caller_leg
-    return caller is not None and _left_at(caller) < _left_at(taker) < taker.since
+    if caller is None or caller.left_bridge != taker.left_bridge:
+        return False
+    return not _left_at(caller) < _left_at(taker) < taker.since
 
 
 def _left_at(leg: Leg) -> float:

@@ -121,7 +121,7 @@ class Hangup:
 class Leg:
     """One party's channel. `id` is the channel's unique id; `party` a seat's or a line's name.
 
-    `joined_at`: when it first was in a conversation; `left_at`: when it was last out of one.
+    `joined_at`: when it first was in a conversation; `left_at`: when it last left one, and `left_bridge` which.
     `released`: we had it hung up, so its end is not its wish to end the call. `muted`: the others do not hear it.
     """
 
@@ -135,6 +135,7 @@ class Leg:
     hangup: Hangup | None = None
     joined_at: float | None = None
     left_at: float | None = None
+    left_bridge: str = ""
     released: bool = False
     muted: bool = False
 

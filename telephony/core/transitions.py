@@ -148,7 +148,9 @@ def _leg_left(call: Call, event: LegLeft) -> Decision:
     if leg.role is Role.CALLER and any(taker.bridge == leg.bridge for taker in call.talking(Role.TAKER)):
         # Asterisk tells first who is the cause of a conversation's end: a taker who is still in it has not left.
         call = replace(call, held=True)
-    leg = replace(leg, state=LegState.WAITING, bridge="", since=event.at, left_at=event.at)
+    leg = replace(
+        leg, state=LegState.WAITING, bridge="", since=event.at, left_at=event.at, left_bridge=leg.bridge
+    )
     decision = Decision(call.with_leg(leg), f"{leg.role}_left")
     match leg.role:
         case Role.CALLER:
@@ -164,7 +166,9 @@ def _leg_ended(call: Call, event: LegEnded) -> Decision:
     if was is None or not was.alive:
         return Decision(call, "unknown_leg")
     leg = replace(was, state=LegState.ENDED, bridge="", since=event.at, hangup=event.hangup)
-    call = call.with_leg(replace(leg, left_at=event.at if was.talking else was.left_at))
+    if was.talking:
+        leg = replace(leg, left_at=event.at, left_bridge=was.bridge)
+    call = call.with_leg(leg)
     match leg.role:
         case Role.CALLER:
             return _caller_ended(call, event)

@@ -286,7 +286,8 @@ class Play:
 
     def check_end(self) -> None:
         """The caller is really there and is about to be hung up."""
-        *before, last = self.world.wanted()
+        *before, last = self.world.wanted() or [None]
+        assert last is not None, "nobody has left"
         assert last.normal, "the last party was lost"
         assert not last.channel.released, "the taker was let go for a partner who is not there"
         others = [loss for loss in before if loss.channel.role is not last.channel.role]
