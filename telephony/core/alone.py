@@ -123,7 +123,7 @@ def _had_last(call: Call, taker: Leg) -> bool:
     caller = call.caller_leg
     if caller is None or caller.left_bridge != taker.left_bridge:
         return False
-    return not _left_at(caller) < _left_at(taker) < taker.since
+    return not _left_at(caller) <= _left_at(taker) < taker.since
 
 
 def _left_at(leg: Leg) -> float:

@@ -20,8 +20,10 @@ from telephony.core.commands import (
 from telephony.core.events import (
     CallerFreed,
     CancelPressed,
+    DropPressed,
     Event,
     FreedTimeout,
+    GroupPressed,
     HoldPressed,
     InviteFailed,
     LeavePressed,
@@ -33,6 +35,8 @@ from telephony.core.events import (
     LegStarted,
     LinePressed,
     LineView,
+    ResumePressed,
+    ReturnPressed,
 )
 from telephony.core.transitions import decide
 
@@ -152,6 +156,24 @@ class Story:
     def leave_key(self, seat: str = "1001") -> Decision:
         return self.tell(LeavePressed(self.at, seat))
 
+    def group_key(self, *names: str) -> Decision:
+        """Every line of the group is pressed; the transfers are named after the lines."""
+        presses = (LinePressed(self.at, "1001", line(name), name) for name in names)
+        return self.tell(GroupPressed(self.at, tuple(presses)))
+
+    def hold_key(self, seat: str = "1001") -> Decision:
+        return self.tell(HoldPressed(self.at, seat))
+
+    def resume_key(self, seat: str = "1001") -> Decision:
+        """The same key is `merge` in a consultation."""
+        return self.tell(ResumePressed(self.at, seat))
+
+    def return_key(self, leg: str = "t1") -> Decision:
+        return self.tell(ReturnPressed(self.at, leg))
+
+    def drop(self, leg: str) -> Decision:
+        return self.tell(DropPressed(self.at, leg))
+
     # -- chapters ----------------------------------------------------------------------------
 
     def taken(self, seat: str = "1001", leg: str = "k") -> Story:
@@ -174,7 +196,7 @@ class Story:
     def held(self) -> Story:
         """The taker has put the caller on hold, and waits."""
         self.taken()
-        self.tell(HoldPressed(self.at, "1001"))
+        self.hold_key()
         self.leave("c")
         self.leave("k")
         return self.wait(3)
