@@ -9,8 +9,6 @@ when its conversation is over) are steps of their own: anything can happen befor
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
-from enum import StrEnum
 
 from telephony.core.call import Hangup, Next, Role
 from telephony.core.commands import (
@@ -39,50 +37,9 @@ from telephony.core.events import (
     LegRinging,
     LegStarted,
 )
+from tests.unit.asterisk_parts import Channel, Loss, Place, Step
 
 NORMAL = Hangup(16)
-
-
-class Place(StrEnum):
-    """Where the caller really is."""
-
-    QUEUE = "queue"
-    BRIDGE = "bridge"
-    ASKING = "asking"
-    MUSIC = "music"
-    HOLD = "hold"
-    GONE = "gone"
-
-
-class Step(StrEnum):
-    """What a channel's dialplan does next, when its wait is over."""
-
-    SEAT_AFTER = "seat-after"
-    TO_TAKER = "consult"
-    LEFT = "left"
-
-
-@dataclass
-class Channel:
-    """`up`: answered. `consult`: called to talk with the taker first. `step`: where its dialplan waits, if it does."""
-
-    id: str
-    role: Role
-    party: str
-    bridge: str = ""
-    released: bool = False
-    up: bool = False
-    consult: bool = False
-    step: Step | None = None
-
-
-@dataclass
-class Loss:
-    """Somebody left a conversation."""
-
-    at: float
-    channel: Channel
-    normal: bool
 
 
 class World:
