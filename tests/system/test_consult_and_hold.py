@@ -233,6 +233,7 @@ async def test_group_key_calls_the_fire_brigade_and_the_gas_company_at_once(stag
     await first.hangup()
     await second.hangup()
     await stage.hears(talk.caller, TAKER)
+    await stage.hears(talk.taker, CALLER)
     await stage.goes_on_hearing(talk.taker, CALLER, seconds=BOTH_LEFT)
     await talk.caller.hangup()
     await talk.taker.ended()
