@@ -6,6 +6,7 @@ What differs at one moment may be on its way; what still differs a moment later,
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import aiohttp
@@ -19,19 +20,23 @@ LONGEST = 5  # times; what is on its way is there by then even on a busy machine
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """The ids of live calls and legs as one of the three knows them."""
+    """The ids of live calls and legs as each of the three knows them; `channels`: what Asterisk says of each leg."""
 
     api_calls: frozenset[str]
     redis_calls: frozenset[str]
     api_legs: frozenset[str]
-    asterisk_legs: frozenset[str]
+    channels: Mapping[str, str]
 
     def differences(self) -> frozenset[str]:
         """One line for each id that not all know."""
         found = {f"call {each}: only Redis has it" for each in self.redis_calls - self.api_calls}
         found |= {f"call {each}: Redis lacks it" for each in self.api_calls - self.redis_calls}
-        found |= {f"leg {each}: only Asterisk has it" for each in self.asterisk_legs - self.api_legs}
-        found |= {f"leg {each}: Asterisk lacks it" for each in self.api_legs - self.asterisk_legs}
+        asterisk_legs = self.channels.keys()
+        found |= {
+            f"leg {each}: only Asterisk has it: {self.channels[each]}"
+            for each in asterisk_legs - self.api_legs
+        }
+        found |= {f"leg {each}: Asterisk lacks it" for each in self.api_legs - asterisk_legs}
         return frozenset(found)
 
 
@@ -47,8 +52,14 @@ async def look(site: Site, session: aiohttp.ClientSession, redis: Redis) -> View
         frozenset(call["id"] for call in calls),
         frozenset(each.decode() if isinstance(each, bytes) else each for each in ids),
         frozenset(legs),
-        frozenset(line.split("!")[-1] for line in lines if "!" in line and not line.startswith("Local/")),
+        dict(_channel(line) for line in lines if "!" in line and not line.startswith("Local/")),
     )
+
+
+def _channel(line: str) -> tuple[str, str]:
+    """Its Uniqueid; its name, place in the dialplan, state and application."""
+    fields = line.split("!")
+    return fields[-1], " ".join(fields[:7])
 
 
 async def compare(site: Site, session: aiohttp.ClientSession, redis: Redis) -> frozenset[str]:

@@ -131,8 +131,9 @@ class Run:
             left: list[str] = []
             for name, site in self._sites.items():
                 view = await look(site, self._sessions[name], self._redis[name])
-                known = {"leg": view.asterisk_legs | view.api_legs, "call": view.api_calls | view.redis_calls}
-                left += [f"{name}: {what} {each}" for what, ids in known.items() for each in sorted(ids)]
+                legs = dict.fromkeys(view.api_legs, "no channel of Asterisk's") | dict(view.channels)
+                left += [f"{name}: leg {each}: {legs[each]}" for each in sorted(legs)]
+                left += [f"{name}: call {each}" for each in sorted(view.api_calls | view.redis_calls)]
             if not left or time.monotonic() > deadline:
                 return left
             await asyncio.sleep(0.5)
