@@ -138,6 +138,7 @@ async def test_caller_who_waits_alone_gets_the_partner_or_the_seat_again(stage: 
 async def test_three_way_call_goes_on_when_the_controller_is_killed(stage: Stage, lab: Lab, cast) -> None:
     citizen, taker, agent = cast
     caller, ring, _ = await talk(citizen, taker)
+    await stage.api["110"].call_with(situation="talking")
     status, _ = await stage.api["110"].press("1001", "12345")
     assert status == 202
     partner = await agent.incoming()
@@ -165,6 +166,7 @@ async def test_caller_is_not_lost_when_the_controller_dies_while_the_partner_rin
     citizen, taker, _ = cast
     unit = await stage.unit("119")
     caller, ring, _ = await talk(citizen, taker)
+    await stage.api["110"].call_with(situation="talking")
     status, _ = await stage.api["110"].press("1001", "119")
     assert status == 202
     partner = await unit.incoming()

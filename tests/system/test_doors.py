@@ -148,8 +148,11 @@ async def _register(socket: aiohttp.ClientWebSocketResponse, user: str, authoriz
     if authorization:
         lines.append(f"Authorization: {authorization}")
     await socket.send_str("\r\n".join([*lines, "", ""]))
-    answer = await socket.receive(timeout=5)
-    return answer.data if isinstance(answer.data, str) else bytes(answer.data).decode()
+    while True:
+        message = await socket.receive(timeout=5)
+        text = message.data if isinstance(message.data, str) else bytes(message.data).decode()
+        if text.startswith("SIP/2.0"):  # and not the OPTIONS by which Asterisk asks whether we are there
+            return text
 
 
 def _answer_to(challenge: str, password: str) -> str:
