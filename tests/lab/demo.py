@@ -69,6 +69,7 @@ async def play(stage: Stage) -> Handover:
     taker_left = time.time()
     await talk.taker.hangup()
     await stage.hears(talk.caller, PARTNER)
+    await stage.hears(ring, CALLER)
     await stage.goes_on_hearing(ring, CALLER, seconds=BOTH_LEFT)
     done = time.time()
     await ring.hangup()

@@ -130,6 +130,7 @@ async def test_partners_answer_cuts_the_announcement_off(stage: Stage, cast, age
     assert not spoken.whole
     assert spoken.ended - answered < AT_ONCE
     assert talking - answered < AT_ONCE + 0.5  # `hears` wants half a second of it
+    await stage.hears(caller, PARTNER)
     await stage.goes_on_hearing(caller, PARTNER, seconds=1.0)
     await end(partner, caller)
 

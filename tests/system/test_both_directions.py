@@ -133,6 +133,7 @@ async def test_return_key_at_12345s_seat_brings_the_caller_back_to_110(stage: St
     await back.answer()
     await stage.hears(talk.caller, TAKER)
     assert (await stage.api["110"].transfer_in(talk.id, answer["id"], "ended"))["reason"] == "returned"
+    await stage.hears(back, CALLER)
     await stage.goes_on_hearing(back, CALLER, seconds=1.0)
     await talk.caller.hangup()
     await back.ended()
@@ -158,6 +159,7 @@ async def test_partner_whose_phone_loses_its_power_is_noticed_and_the_caller_com
     await back.answer()
     await stage.hears(talk.caller, TAKER)
     assert (await stage.api["110"].transfer_in(talk.id, answer["id"], "ended"))["reason"] == "link_lost"
+    await stage.hears(back, CALLER)
     await stage.goes_on_hearing(back, CALLER, seconds=1.0)
     await talk.caller.hangup()
     await back.ended()
@@ -174,6 +176,7 @@ async def test_taker_whose_phone_loses_its_power_does_not_lose_the_caller(stage:
     back = await other.incoming(within=15.0)
     await back.answer()
     await stage.hears(talk.caller, TAKER)
+    await stage.hears(back, CALLER)
     await stage.goes_on_hearing(back, CALLER, seconds=1.0)
     await talk.caller.hangup()
     await back.ended()

@@ -54,6 +54,7 @@ async def test_consult_then_merge_is_a_three_way_call(stage: Stage, cast) -> Non
     await stage.api["110"].call_with(situation="three_way")
     await talk.taker.hangup()
     await stage.hears(talk.caller, PARTNER)
+    await stage.hears(ring, CALLER)
     await stage.goes_on_hearing(ring, CALLER, seconds=BOTH_LEFT)
     await ring.hangup()
     await talk.caller.ended()
@@ -115,6 +116,7 @@ async def test_caller_who_hangs_up_in_a_consultation_lets_the_two_finish(stage: 
     await talk.caller.hangup()
 
     assert (await stage.api["110"].transfer_in(talk.id, transfer, "ended"))["reason"] == "caller_hung_up"
+    await stage.hears(ring, TAKER)
     await stage.goes_on_hearing(ring, TAKER, seconds=0.5)
     await talk.taker.hangup()
     await ring.ended()
@@ -174,6 +176,7 @@ async def test_taker_whose_phone_is_put_down_during_hold_does_not_lose_the_calle
     back = await talk.taker.phone.incoming()
     await back.answer()
     await stage.hears(talk.caller, TAKER)
+    await stage.hears(back, CALLER)
     await stage.goes_on_hearing(back, CALLER, seconds=BOTH_LEFT)
     await back.hangup()
     await talk.caller.ended()

@@ -42,6 +42,7 @@ async def test_cold_transfer_releases_the_taker_once_the_partner_has_joined(stag
 
     await talk.taker.ended()
     await stage.hears(talk.caller, PARTNER)
+    await stage.hears(ring, CALLER)
     await stage.goes_on_hearing(ring, CALLER, seconds=BOTH_LEFT)
     over = await stage.api["110"].transfer_in(talk.id, transfer, "handed_over")
     assert over["mode"] == "cold"

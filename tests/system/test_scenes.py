@@ -48,6 +48,7 @@ async def test_parking_fee_quarrel_at_0712_nobody_is_free_at_12345_and_the_matte
         assert seen["diversions"] == [first]
         assert seen["situation"] == "talking"
         await stage.hears(talk.taker, CALLER)
+        await stage.hears(talk.caller, TAKER)
         await stage.goes_on_hearing(talk.caller, TAKER, seconds=0.5)
         done = time.time()
         heard = stage.wire.received(talk.caller.phone.bind, talk.caller.call_id).between(began, done)

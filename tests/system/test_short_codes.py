@@ -65,6 +65,7 @@ async def test_code_dialled_without_hold_does_not_disturb_the_caller(stage: Stag
     dialled = asyncio.create_task(dial(talk.taker.phone, "96833"))
 
     ring = await unit.incoming()
+    await stage.hears(talk.caller, TAKER)
     await stage.goes_on_hearing(talk.caller, TAKER, seconds=0.3)
     assert (await dialled).status == 200
     await ring.answer()
