@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from telephony.settings import LineSettings, Settings
+from telephony.settings import WEB, LineSettings, Settings
 
 # What the controller uses, and nothing else: Asterisk drops the rest at the source.
 EVENTS = (
@@ -27,7 +27,6 @@ EVENTS = (
     "ConfbridgeMute",
     "ConfbridgeUnmute",
 )
-WEB = "-web"  # suffix of the endpoint by which a seat registers from a browser
 _NOTE = "; Written by `telephony provision` from hotline.toml; changes here are lost.\n"
 
 

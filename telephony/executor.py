@@ -30,12 +30,8 @@ from telephony.errors import LinkDown, Refusal
 
 log = structlog.get_logger("executor")
 
-PRESSED = (
-    HoldCaller,
-    BringBack,
-    SendDigits,
-    Mute,
-)  # nothing but a press asks for these, and it waits for them
+# Nothing but a press asks for these, and it waits for them.
+PRESSED = (HoldCaller, BringBack, SendDigits, Mute)
 
 
 class Asterisk(Protocol):

@@ -5,7 +5,6 @@ A caller who withholds the number, or has none, has no history.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -14,6 +13,7 @@ from typing import Protocol
 import structlog
 
 from telephony.core.call import Call, Caller, Diversion, DiversionKind, EndReason, Role, Transfer
+from telephony.core.number import is_number
 from telephony.errors import StoreDown
 from telephony.settings import HistorySettings
 
@@ -24,7 +24,6 @@ KEPT = 20  # transfers, and as many diversions, the newest, that are kept of one
 NOTE = 500  # characters that are kept of a note: what it was about, not the case
 
 _DAY = 24 * 3600.0  # s
-_NUMBER = re.compile(r"[0-9+*#]{1,32}")
 
 
 class Outcome(StrEnum):
@@ -126,10 +125,6 @@ class Histories:
 
     def _history(self, past: list[PastCall], kept: int, shown: int) -> History:
         return History(self._settings.days, len(past), kept >= self._settings.most, past[:shown])
-
-
-def is_number(text: str) -> bool:
-    return _NUMBER.fullmatch(text) is not None
 
 
 def has_history(caller: Caller) -> bool:

@@ -5,7 +5,6 @@ Nothing is replayed. What happened meanwhile is told to each call as events, as 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
@@ -20,10 +19,9 @@ from telephony.core.events import (
     LegRinging,
     LegStarted,
 )
+from telephony.core.number import is_number
 
 LOST = Hangup(cause=38)  # Q.850 network out of order: how a leg ended that was gone when we looked
-
-_NUMBER = re.compile(r"[0-9+*#]{1,32}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +49,7 @@ def unknown_calls(known: Iterable[Call], channels: Iterable[ChannelNow], at: flo
 
 def _unknown(caller: ChannelNow, channels: list[ChannelNow], at: float) -> Call:
     """A caller who is in no conversation although a taker has answered is on hold."""
-    number = caller.number if _NUMBER.fullmatch(caller.number) else ""
+    number = caller.number if is_number(caller.number) else ""
     leg = Leg(caller.id, caller.name, Role.CALLER, caller.party, LegState.WAITING, since=at)
     call = Call(caller.id, Caller(number, withheld=not number), caller.party, at, legs=(leg,))
     if caller.bridge:

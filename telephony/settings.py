@@ -16,10 +16,12 @@ from msgspec import inspect
 
 from telephony import checks
 from telephony.core.call import Mode
+from telephony.core.number import is_number
 from telephony.errors import ConfigError
 
+WEB = "-web"  # suffix of the endpoint by which a seat registers from a browser
+
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
-_NUMBER = re.compile(r"[0-9+*#]{1,32}")
 _DTMF = re.compile(r"\*[0-9]{1,3}")
 _CODE = re.compile(r"[0-9]{1,16}")
 _DIAL_IN = re.compile(r"[0-9]{2,16}")
@@ -80,8 +82,8 @@ class SipSettings:
             raise ValueError("sip.carrier_net must name at least one network")
         for net in self.carrier_net:
             checks.network("sip.carrier_net", net)
-        _must(_NUMBER, "sip.number", self.number)
-        _must(_NUMBER, "sip.dedicated", self.dedicated)
+        _must_be_number("sip.number", self.number)
+        _must_be_number("sip.dedicated", self.dedicated)
         checks.within("sip.rtp_timeout", self.rtp_timeout, 1, 3600, " seconds")
         low, high = self.rtp_ports
         if not 1024 <= low < high <= 65535:
@@ -160,7 +162,7 @@ class SeatSettings:
         _must(_NAME, "seats.seat", self.seat)
         _must(_NAME, "seats.queue", self.queue)
         checks.not_reserved("seats.seat", self.seat, _ENDPOINTS)
-        if self.seat.startswith("line-") or self.seat.endswith("-web"):
+        if self.seat.startswith("line-") or self.seat.endswith(WEB):
             raise ValueError(f"seats.seat: {self.seat!r} looks like a line's or a browser's endpoint")
 
 
@@ -194,7 +196,7 @@ class LineSettings:
         checks.label("lines.label", self.label)
         checks.label("lines.key", self.key)
         Address.parse(self.address)
-        _must(_NUMBER, "lines.number", self.number)
+        _must_be_number("lines.number", self.number)
         _must(_DTMF, "lines.dtmf", self.dtmf)
         if not self.code:
             object.__setattr__(self, "code", self.line if _CODE.fullmatch(self.line) else self.number)
@@ -352,6 +354,11 @@ def load(path: Path) -> Settings:
         return msgspec.convert(raw, Settings)
     except (msgspec.ValidationError, ValueError) as error:
         raise ConfigError(f"{path}: {error}") from error
+
+
+def _must_be_number(name: str, value: str) -> None:
+    if not is_number(value):
+        raise ValueError(f"{name}: {value!r} is not a number: digits, +, * and #, at most 32")
 
 
 def _must(pattern: re.Pattern[str], name: str, value: str) -> None:

@@ -341,9 +341,8 @@ class Switchboard:
         call = self._dispatcher.call_of_seat(seat.seat)
         leg = _leg_of(call, seat.seat)
         if leg is not None:
-            state = (
-                SeatState.RINGING if leg.joined_at is None else SeatState.TALKING
-            )  # perhaps with a held caller
+            # Who has had the caller talks, even while the caller is on hold.
+            state = SeatState.RINGING if leg.joined_at is None else SeatState.TALKING
         elif self.rooms.uses(seat.seat):
             state = SeatState.TALKING
         else:

@@ -13,13 +13,12 @@ import structlog
 from telephony.agi.server import Handler
 from telephony.agi.session import AgiSession
 from telephony.core.call import Call, Caller, Leg, LegState, Role
+from telephony.core.number import is_number
 from telephony.dispatcher import Dispatcher
 from telephony.errors import LinkDown, NotFound, Refusal
 from telephony.switchboard import Switchboard
 
 log = structlog.get_logger("agi")
-
-_NUMBER_CHARACTERS = frozenset("0123456789+*#")
 
 
 class Scripts:
@@ -61,7 +60,7 @@ class Scripts:
         self, session: AgiSession, number: str, presentation: str, party: str, case_id: str
     ) -> Call:
         request = session.request
-        clean = number if set(number) <= _NUMBER_CHARACTERS and len(number) <= 32 else ""
+        clean = number if is_number(number) else ""
         now = self._clock()
         leg = Leg(request.uniqueid, request.channel, Role.CALLER, party, LegState.WAITING, since=now)
         withheld = not clean or presentation.startswith(("prohib", "unavailable"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+from telephony.ami import verbs
 from telephony.ami.link import AmiLink
 from telephony.asterisk_files import line_uri
 from telephony.core.commands import InvitePartner
@@ -32,18 +33,9 @@ class AmiAsterisk:
         if line is None:
             raise Refusal("unknown_line", f"there is no line {command.line}")
         self._expect(command.transfer_id, command.call_id)
-        await self._link.send(
-            "Originate",
-            {
-                "Channel": line_uri(line),
-                "ChannelId": command.transfer_id,
-                "Context": "join",
-                "Exten": "s",
-                "Priority": "1",
-                "Async": "true",
-                "Timeout": str(int(command.answer_timeout * 1000)),
-                "Variable": [f'{name}="{value}"' for name, value in self._leg(command, line).items()],
-            },
+        variables = self._leg(command, line)
+        await verbs.originate(
+            self._link, command.transfer_id, line_uri(line), "join", command.answer_timeout, variables
         )
 
     def _leg(self, command: InvitePartner, line: LineSettings) -> dict[str, str]:
@@ -75,22 +67,18 @@ class AmiAsterisk:
         return leg
 
     async def hang_up(self, leg_id: str, channel: str) -> None:
-        """End the leg's channel, as a person would (Q.850 cause 16). By its name, or by its Uniqueid."""
-        await self._link.send("Hangup", {"Channel": channel or leg_id, "Cause": "16"})
+        """End the leg's channel, by its name, or by its Uniqueid."""
+        await verbs.hang_up(self._link, channel or leg_id)
 
     async def hold(self, channel: str) -> None:
         """Send the caller's channel to the music. The mark comes first: by it the taker's leg knows that it stays."""
-        await self._link.send("Setvar", {"Channel": channel, "Variable": "SHARED(TEL_HELD)", "Value": "hold"})
-        await self._link.send(
-            "Redirect", {"Channel": channel, "Context": "hold", "Exten": "s", "Priority": "1"}
-        )
+        await verbs.set_variable(self._link, channel, "SHARED(TEL_HELD)", "hold")
+        await verbs.redirect(self._link, channel, "hold")
 
     async def bring_back(self, channel: str, to: str) -> None:
         """Send the caller's channel, on hold, to the channel `to`, and into the talk that it is in."""
-        await self._link.send("Setvar", {"Channel": channel, "Variable": "SHARED(TEL_TAKER)", "Value": to})
-        await self._link.send(
-            "Redirect", {"Channel": channel, "Context": "hold", "Exten": "back", "Priority": "1"}
-        )
+        await verbs.set_variable(self._link, channel, "SHARED(TEL_TAKER)", to)
+        await verbs.redirect(self._link, channel, "hold", "back")
 
     async def send_digits(self, channel: str, digits: str) -> None:
         """DTMF to the channel's far end, one digit after the other."""
@@ -108,6 +96,4 @@ class AmiAsterisk:
 
     async def rescue(self, channel: str) -> None:
         """Send the caller's channel to the head of the queue, the same seat first."""
-        await self._link.send(
-            "Redirect", {"Channel": channel, "Context": "rescue", "Exten": "s", "Priority": "1"}
-        )
+        await verbs.redirect(self._link, channel, "rescue")

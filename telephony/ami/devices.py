@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from telephony.ami.message import AmiMessage
+from telephony.settings import WEB
 
 _GONE = frozenset({"UNAVAILABLE", "INVALID"})
-_WEB = "-web"
 
 
 class DeviceBook:
@@ -16,12 +16,12 @@ class DeviceBook:
 
     def seat_online(self, seat: str) -> bool:
         """Whether the seat's phone, or its browser, is registered and reachable."""
-        return self._up(f"PJSIP/{seat}") or self._up(f"PJSIP/{seat}{_WEB}")
+        return self._up(f"PJSIP/{seat}") or self._up(f"PJSIP/{seat}{WEB}")
 
     def seat_device(self, seat: str) -> str:
         """The device by which the seat can be called: its phone, or its browser if only that is registered."""
         phone = f"PJSIP/{seat}"
-        return phone + _WEB if not self._up(phone) and self._up(phone + _WEB) else phone
+        return phone + WEB if not self._up(phone) and self._up(phone + WEB) else phone
 
     def line_up(self, line: str) -> bool:
         """Whether the far end of the line answered Asterisk's last OPTIONS."""

@@ -1,10 +1,7 @@
 """From Asterisk's events to the core's: which call a channel belongs to, and what has happened to it.
 
-A caller can forge headers, even whole events, through line ends in a number (Asterisk writes them raw).
-So an event with a repeated header is dropped, and so is one about a channel that lacks any of the headers that
-Asterisk always writes: their names alone are more than fit into a number and a name, of 79 bytes each. Only
-channels that are known are listened to, and a channel becomes known only by way of its own creation or of
-variables that the dialplan has set on it.
+Only channels that are known are listened to, and a channel becomes known only by way of its own creation or
+of variables that the dialplan has set on it. What is forged outright does not come this far: see `guard`.
 """
 
 from __future__ import annotations
@@ -15,6 +12,7 @@ from dataclasses import dataclass
 import structlog
 
 from telephony.ami.devices import DeviceBook
+from telephony.ami.guard import CHANNEL_EVENTS, GuardedEvents
 from telephony.ami.message import AmiMessage
 from telephony.core.call import Hangup, Role
 from telephony.core.events import (
@@ -31,12 +29,7 @@ from telephony.core.events import (
 log = structlog.get_logger("ami")
 
 _RINGING, _UP = "5", "6"  # Asterisk's channel states
-_CHANNEL_EVENTS = frozenset({"Newchannel", "Newstate", "BridgeEnter", "BridgeLeave", "Hangup"})
-# ast_manager_build_channel_state_string of Asterisk 22: what every event about a channel says.
-_ALWAYS = frozenset(
-    {"Channel", "ChannelState", "ChannelStateDesc", "CallerIDNum", "CallerIDName", "ConnectedLineNum"}
-    | {"ConnectedLineName", "Language", "AccountCode", "Context", "Exten", "Priority", "Uniqueid", "Linkedid"}
-)
+REFUSED_LATER = 0.5  # s; a Hangup event tells more than OriginateResponse, and comes within this time
 _KEPT_ENDS = 1000  # unknown channels, the newest, whose end is remembered
 
 
@@ -50,11 +43,11 @@ class ChannelTags:
 
     @classmethod
     def of(cls, message: AmiMessage) -> ChannelTags:
-        values = dict(value.partition("=")[::2] for value in message.all("ChanVariable"))
+        values = message.variables
         return cls(values.get("TEL_CALL", ""), values.get("TEL_ROLE", ""), values.get("TEL_PARTY", ""))
 
 
-class EventTranslator:
+class EventTranslator(GuardedEvents):
     """Hands each event that concerns a call to `post(call_id, event)`.
 
     `later(seconds, callback)` runs a callback after a while; `clock` is seconds since the epoch.
@@ -67,6 +60,7 @@ class EventTranslator:
         clock: Callable[[], float],
         later: Callable[[float, Callable[[], None]], object],
     ) -> None:
+        super().__init__()
         self._devices = devices
         self._post = post
         self._clock = clock
@@ -74,7 +68,6 @@ class EventTranslator:
         self._calls: dict[str, str] = {}
         self._started: set[str] = set()
         self._ends: dict[str, LegEnded] = {}
-        self._kept: list[AmiMessage] | None = None
 
     def expect(self, channel_id: str, call_id: str) -> None:
         """The channel with this Uniqueid belongs to the call: its caller, or a leg that we are about to start.
@@ -88,38 +81,17 @@ class EventTranslator:
             return
         self._calls[channel_id] = call_id
 
-    def pause(self) -> None:
-        """Keep events back from now on: the truth is being looked up, and what comes meanwhile comes after it."""
-        if self._kept is None:
-            self._kept = []
-
-    def resume(self) -> None:
-        """Take the events that were kept back, and go on."""
-        kept, self._kept = self._kept or [], None
-        for message in kept:
-            self.on_event(message)
-
     def renew(self, calls: Mapping[str, str]) -> None:
         """From now on these channels are known, and no others: Uniqueid to call id."""
         self._calls = dict(calls)
         self._started = set(calls)
 
-    def on_event(self, message: AmiMessage) -> None:
-        """Take one event, in the order of the wire."""
-        if self._kept is not None:
-            self._kept.append(message)
-            return
-        if message.repeated:
-            log.warning("event_with_repeated_headers_dropped", headers=sorted(message.repeated))
-            return
+    def _take(self, message: AmiMessage) -> None:
         if message.event == "DeviceStateChange":
             self._devices.learn(message)
         elif message.event == "OriginateResponse":
             self._originated(message)
-        elif message.event in _CHANNEL_EVENTS:
-            if missing := _ALWAYS - set(message):
-                log.warning("event_with_missing_headers_dropped", headers=sorted(missing))
-                return
+        elif message.event in CHANNEL_EVENTS:
             self._channel_event(message)
 
     def _channel_event(self, message: AmiMessage) -> None:
@@ -184,7 +156,7 @@ class EventTranslator:
         call_id = self._calls.get(channel_id)
         if message.get("Response") == "Failure" and call_id:
             event = InviteFailed(self._clock(), channel_id, f"originate reason {message.get('Reason')}")
-            self._later(0.5, lambda: self._failed(call_id, event))
+            self._later(REFUSED_LATER, lambda: self._failed(call_id, event))
 
     def _failed(self, call_id: str, event: InviteFailed) -> None:
         if event.transfer_id not in self._started:

@@ -84,6 +84,11 @@ class AmiMessage:
         return frozenset(name for name in self._repeats or () if "ChanVariable" not in name)
 
     @property
+    def variables(self) -> dict[str, str]:
+        """The channel's variables that manager.conf has named (`channelvars`)."""
+        return dict(value.partition("=")[::2] for value in self.all("ChanVariable"))
+
+    @property
     def event(self) -> str:
         """The event's name; empty for a response."""
         return self._first.get("Event", "")

@@ -10,9 +10,11 @@ from collections.abc import Callable
 
 import structlog
 
+from telephony.ami import verbs
 from telephony.ami.devices import DeviceBook
 from telephony.ami.errors import AmiRefused
-from telephony.ami.events import hangup_of
+from telephony.ami.events import REFUSED_LATER, hangup_of
+from telephony.ami.guard import GuardedEvents
 from telephony.ami.link import AmiLink
 from telephony.ami.message import AmiMessage
 from telephony.asterisk_files import line_uri
@@ -23,16 +25,13 @@ from telephony.settings import RoomSettings, Settings
 log = structlog.get_logger("ami")
 
 _RINGING = "5"
-_REFUSED_LATER = 0.5  # s; a Hangup event tells more than OriginateResponse, and comes within this time
 _SEAT_TIMEOUT = 30.0  # s that a seat's phone is called into a room
-_LOOKS, _BETWEEN_LOOKS = (
-    25,
-    0.02,
-)  # s; how long a conversation that has just begun, or a key, may take to settle
+_LOOKS = 25
+_BETWEEN_LOOKS = 0.02  # s; together how long a conversation that has just begun, or a key, may take to settle
 _CAUSE_OF_REASON = {"3": 19, "5": 17, "8": 34}  # AMI's reasons of a failed Originate as Q.850 causes
 
 
-class RoomTranslator:
+class RoomTranslator(GuardedEvents):
     """Hands each event that concerns a room to `post`. `clock`, `later`: as for the EventTranslator."""
 
     def __init__(
@@ -42,38 +41,25 @@ class RoomTranslator:
         clock: Callable[[], float],
         later: Callable[[float, Callable[[], None]], object],
     ) -> None:
+        super().__init__()
         self._rooms = frozenset(room.room for room in settings.rooms)
         self._seats = frozenset(seat.seat for seat in settings.seats)
         self._post = post
         self._clock = clock
         self._later = later
         self._members: set[str] = set()
-        self._kept: list[AmiMessage] | None = None
 
     def expect(self, member_id: str) -> None:
         """The channel with this Uniqueid is one that we are about to call into a room."""
         self._members.add(member_id)
 
-    def pause(self) -> None:
-        """Keep events back from now on: the truth is being looked up."""
-        self._kept = []
-
-    def resume(self) -> None:
-        kept, self._kept = self._kept or [], None
-        for message in kept:
-            self.on_event(message)
-
-    def on_event(self, message: AmiMessage) -> None:
-        """Take one event, in the order of the wire."""
-        if self._kept is not None:
-            self._kept.append(message)
-        elif not message.repeated - {"ChanVariable"}:
-            self._conference_event(message)
-            self._channel_event(message)
+    def _take(self, message: AmiMessage) -> None:
+        self._conference_event(message)
+        self._channel_event(message)
 
     def joined(self, message: AmiMessage) -> Joined:
         """A member, from ConfbridgeJoin or ConfbridgeList."""
-        tags = dict(value.partition("=")[::2] for value in message.all("ChanVariable"))
+        tags = message.variables
         party, role = tags.get("TEL_PARTY", ""), tags.get("TEL_ROLE", "")
         kind = MemberKind.SEAT if party in self._seats else MemberKind.LINE
         member_id = message.get("Uniqueid")
@@ -91,7 +77,7 @@ class RoomTranslator:
 
     def called(self, message: AmiMessage) -> Called | None:
         """A channel of CoreShowChannels that is being called into a room; None if it is not one."""
-        tags = dict(value.partition("=")[::2] for value in message.all("ChanVariable"))
+        tags = message.variables
         room, party = tags.get("TEL_ROOM", ""), tags.get("TEL_PARTY", "")
         if room not in self._rooms or tags.get("TEL_ROLE") != "room" or message.get("ChannelState") == "6":
             return None
@@ -127,7 +113,7 @@ class RoomTranslator:
             case "OriginateResponse" if message.get("Response") == "Failure":
                 cause = _CAUSE_OF_REASON.get(message.get("Reason"), 0)
                 event = NotHad(at, member_id, Hangup(cause))
-                self._later(_REFUSED_LATER, lambda: self._post(event))
+                self._later(REFUSED_LATER, lambda: self._post(event))
 
 
 class RoomCommands:
@@ -155,19 +141,9 @@ class RoomCommands:
             "TEL_PARTY": party,
             "GROUP(calledin)": room.room,
         }
-        await self._link.send(
-            "Originate",
-            {
-                "Channel": target,
-                "ChannelId": member_id,
-                "Context": "room-member",
-                "Exten": "s",
-                "Priority": "1",
-                "Async": "true",
-                "Timeout": str(int(timeout * 1000)),
-                "CallerID": f'"{room.label}" <{room.number}>',
-                "Variable": [f'{name}="{value}"' for name, value in variables.items()],
-            },
+        caller = f'"{room.label}" <{room.number}>'
+        await verbs.originate(
+            self._link, member_id, target, "room-member", timeout, variables, CallerID=caller
         )
 
     async def together(self, channels: list[str]) -> bool:
@@ -190,33 +166,23 @@ class RoomCommands:
     async def move(self, room: str, channel: str) -> None:
         """Take one official out of a conversation and into the room."""
         await self._mark(room, channel)
-        await self._link.send(
-            "Redirect", {"Channel": channel, "Context": "room-member", "Exten": "s", "Priority": "1"}
-        )
+        await verbs.redirect(self._link, channel, "room-member")
 
     async def move_pair(self, room: str, official: str, caller: str) -> None:
         """Take a caller and an official out of their conversation and into the room, both at once."""
         await self._mark(room, official)
         await self._mark(room, caller)
-        await self._link.send(
-            "Redirect",
-            {
-                "Channel": official,
-                "Context": "room-member",
-                "Exten": "s",
-                "Priority": "1",
-                "ExtraChannel": caller,
-                "ExtraContext": "room-caller",
-                "ExtraExten": "s",
-                "ExtraPriority": "1",
-            },
-        )
+        extra = {
+            "ExtraChannel": caller,
+            "ExtraContext": "room-caller",
+            "ExtraExten": "s",
+            "ExtraPriority": "1",
+        }
+        await verbs.redirect(self._link, official, "room-member", **extra)
 
     async def move_back(self, channel: str) -> None:
         """Bring a partner back into the caller's conversation, as when it joined it first."""
-        await self._link.send(
-            "Redirect", {"Channel": channel, "Context": "join", "Exten": "s", "Priority": "1"}
-        )
+        await verbs.redirect(self._link, channel, "join")
 
     async def kick(self, room: str, channel: str) -> None:
         """Put one member out of the room."""
@@ -231,7 +197,7 @@ class RoomCommands:
         await self._link.send(action, {"Conference": room, "Channel": channel})
 
     async def stop_calling(self, member_id: str) -> None:
-        await self._link.send("Hangup", {"Channel": member_id, "Cause": "16"})
+        await verbs.hang_up(self._link, member_id)
 
     async def found(self) -> list[Joined | Called]:
         """Who is in the rooms, and who is being called into them, now."""
@@ -247,4 +213,4 @@ class RoomCommands:
         return joined + [event for event in called if event is not None]
 
     async def _mark(self, room: str, channel: str) -> None:
-        await self._link.send("Setvar", {"Channel": channel, "Variable": "TEL_ROOM", "Value": room})
+        await verbs.set_variable(self._link, channel, "TEL_ROOM", room)

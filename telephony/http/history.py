@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from telephony.core.number import is_number
 from telephony.errors import NotFound
-from telephony.history import is_number
 from telephony.http.access import may_see_call
 from telephony.http.answers import Answer, json_answer
 from telephony.http.context import Ask

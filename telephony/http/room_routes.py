@@ -5,11 +5,10 @@ from __future__ import annotations
 from telephony.http import rooms
 from telephony.http.answers import Rooms
 from telephony.http.bodies import OpenRoom
-from telephony.http.route import ADMINS, SEATS, Route
+from telephony.http.route import ADMINS, LINK, SEATS, Route
 from telephony.room_views import RoomView
 
-_LINK = ("link_down",)
-_MEMBER = {404: ("unknown_room", "unknown_member"), 409: ("asterisk_refused",), 503: _LINK}
+_MEMBER = {404: ("unknown_room", "unknown_member"), 409: ("asterisk_refused",), 503: LINK}
 BRING = ("transfer_under_way", "not_together", "not_moved")
 
 ROOM_ROUTES: tuple[Route, ...] = (
@@ -50,7 +49,7 @@ ROOM_ROUTES: tuple[Route, ...] = (
             404: ("unknown_room", "unknown_call"),
             409: BRING,
             422: ("unknown_line", "unknown_seat_named"),
-            503: _LINK,
+            503: LINK,
         },
     ),
     Route(
@@ -63,7 +62,7 @@ ROOM_ROUTES: tuple[Route, ...] = (
         roles=ADMINS,
         status=202,
         answers=(RoomView,),
-        refusals={404: ("unknown_room",), 409: ("room_not_open",), 503: _LINK},
+        refusals={404: ("unknown_room",), 409: ("room_not_open",), 503: LINK},
     ),
     Route(
         method="DELETE",

@@ -13,6 +13,7 @@ from telephony.tokens import TokenRole
 
 EVERYONE = frozenset(TokenRole)
 SEATS = frozenset({TokenRole.ADMIN, TokenRole.SEAT})
+LINK = ("link_down",)  # the refusal of whatever needs Asterisk now
 ADMINS = frozenset({TokenRole.ADMIN})
 
 

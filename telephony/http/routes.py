@@ -18,12 +18,11 @@ from telephony.http.answers import (
 from telephony.http.bodies import KeyPress, LineChange, NewDiversion, NewTransfer
 from telephony.http.messages import EventMessage, Gap, Hello, Pulse
 from telephony.http.room_routes import BRING, ROOM_ROUTES
-from telephony.http.route import ADMINS, SEATS, Query, Route
+from telephony.http.route import ADMINS, LINK, SEATS, Query, Route
 from telephony.room_views import RoomView
 from telephony.switchboard import LineStatus
 from telephony.views import CallView, DiversionView, LegView, TransferView
 
-_LINK = ("link_down",)
 _PRESS = ("no_call", "asterisk_refused", "line_closed", "line_full", "too_many_transfers", "returned_once")
 
 ROUTES: tuple[Route, ...] = (
@@ -65,7 +64,7 @@ ROUTES: tuple[Route, ...] = (
             ),
             422: ("unknown_key", "unknown_mode"),
             429: ("overloaded",),
-            503: _LINK,
+            503: LINK,
         },
     ),
     Route(
@@ -135,7 +134,7 @@ ROUTES: tuple[Route, ...] = (
             409: _PRESS,
             422: ("unknown_line", "unknown_mode"),
             429: ("overloaded",),
-            503: _LINK,
+            503: LINK,
         },
     ),
     Route(
@@ -160,7 +159,7 @@ ROUTES: tuple[Route, ...] = (
             404: ("unknown_call", "unknown_transfer"),
             409: ("nothing_to_cancel",),
             429: ("overloaded",),
-            503: _LINK,
+            503: LINK,
         },
     ),
     Route(
@@ -177,7 +176,7 @@ ROUTES: tuple[Route, ...] = (
             404: ("unknown_call", "unknown_leg"),
             409: ("never_the_caller", "last_with_caller", "no_call"),
             429: ("overloaded",),
-            503: _LINK,
+            503: LINK,
         },
     ),
     Route(
@@ -189,7 +188,7 @@ ROUTES: tuple[Route, ...] = (
         roles=SEATS,
         status=202,
         answers=(LegView,),
-        refusals={404: ("unknown_call", "unknown_leg"), 429: ("overloaded",), 503: _LINK},
+        refusals={404: ("unknown_call", "unknown_leg"), 429: ("overloaded",), 503: LINK},
     ),
     Route(
         method="POST",
@@ -200,7 +199,7 @@ ROUTES: tuple[Route, ...] = (
         roles=SEATS,
         status=202,
         answers=(LegView,),
-        refusals={404: ("unknown_call", "unknown_leg"), 429: ("overloaded",), 503: _LINK},
+        refusals={404: ("unknown_call", "unknown_leg"), 429: ("overloaded",), 503: LINK},
     ),
     Route(
         method="GET",

@@ -22,6 +22,7 @@ from tests.lab.softphone_call import Call
 from tests.lab.wire import SipPacket, Wire
 
 CALLER, TAKER, PARTNER = 530, 1130, 1790  # Hz
+BOTH_LEFT = 1.0  # s; taker and partner who leave closer together than this have not agreed on it
 FRAME = 20.0  # ms between two RTP packets
 LOUD = 300  # of 32767; far above the noise of alaw, far below the music
 TONES = (CALLER, TAKER, PARTNER)

@@ -9,9 +9,7 @@ import pytest
 
 from tests.lab.softphone import Softphone
 from tests.lab.softphone_call import Call
-from tests.lab.stage import CALLER, PARTNER, TAKER, Stage, Talk
-
-BOTH_LEFT = 1.0  # s; taker and partner who leave closer together than this have not agreed on it
+from tests.lab.stage import BOTH_LEFT, CALLER, PARTNER, TAKER, Stage, Talk
 
 
 @pytest.fixture

@@ -1,0 +1,48 @@
+"""The three things that are asked of Asterisk again and again: call somebody, move somebody, end a channel."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from telephony.ami.link import AmiLink
+
+
+async def originate(
+    link: AmiLink,
+    channel_id: str,
+    target: str,
+    context: str,
+    seconds: float,
+    variables: Mapping[str, str],
+    **headers: str,
+) -> None:
+    """Call `target` for so many `seconds`; on answer the channel, of this Uniqueid, runs `context`.
+
+    `variables` are set before the INVITE goes out; their values have no quotes in them.
+    """
+    call = {
+        "Channel": target,
+        "ChannelId": channel_id,
+        "Context": context,
+        "Exten": "s",
+        "Priority": "1",
+        "Async": "true",
+        "Timeout": str(int(seconds * 1000)),
+        "Variable": [f'{name}="{value}"' for name, value in variables.items()],
+    }
+    await link.send("Originate", call | headers)
+
+
+async def redirect(link: AmiLink, channel: str, context: str, exten: str = "s", **headers: str) -> None:
+    """Send a channel to another place in the dialplan, out of whatever it is in."""
+    place = {"Channel": channel, "Context": context, "Exten": exten, "Priority": "1"}
+    await link.send("Redirect", place | headers)
+
+
+async def set_variable(link: AmiLink, channel: str, name: str, value: str) -> None:
+    await link.send("Setvar", {"Channel": channel, "Variable": name, "Value": value})
+
+
+async def hang_up(link: AmiLink, channel: str) -> None:
+    """End a channel, named by its name or its Uniqueid, as a person would (Q.850 cause 16)."""
+    await link.send("Hangup", {"Channel": channel, "Cause": "16"})
