@@ -95,8 +95,12 @@ class Lamp(asyncio.DatagramProtocol):
         if message.status is not None:
             self._answers.put_nowait(message)
         elif message.method == "NOTIFY":
-            self._transport.sendto(_ok(message), address)
-            if message.body.strip():
+            # An earlier phone at this address may not have said goodbye in time: what is told to it is not ours.
+            ours = message.call_id == self._call_id
+            self._transport.sendto(
+                _answer(message, "200 OK" if ours else "481 No Such Subscription"), address
+            )
+            if ours and message.body.strip():
                 self.bodies.append(message.body)
                 self._news.set()
 
@@ -155,7 +159,7 @@ def _presence(root: ElementTree.Element) -> str:
     return f"{texts.get('basic', '')}: {texts.get('note', '')}"
 
 
-def _ok(request: SipMessage) -> bytes:
+def _answer(request: SipMessage, status: str) -> bytes:
     names = ("Via", "From", "To", "Call-ID", "CSeq")
     lines = [f"{name}: {value}" for name in names for value in request.all(name)]
-    return "\r\n".join(["SIP/2.0 200 OK", *lines, "Content-Length: 0", "", ""]).encode()
+    return "\r\n".join([f"SIP/2.0 {status}", *lines, "Content-Length: 0", "", ""]).encode()

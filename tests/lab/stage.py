@@ -102,6 +102,13 @@ class Stage:
         password = self._secret(site, "seats.json")[seat]
         return Lamp(f"127.0.0.{150 + self._lamps}", SIP[site], seat, password, code=code, event=event)
 
+    async def line_becomes(self, line: str, state: str, site: str = "110", within: float = 3.0) -> None:
+        """Wait until the line is open, busy, down or closed."""
+        deadline = time.monotonic() + within
+        while (found := await self.api[site].get(f"/v1/lines/{line}"))["state"] != state:
+            assert time.monotonic() < deadline, f"{line} is not {state} within {within} s: {found}"
+            await asyncio.sleep(0.05)
+
     async def talk(
         self,
         citizen: Softphone,

@@ -79,6 +79,7 @@ async def test_seat_is_followed_from_registering_to_unregistering(stage: Stage, 
 
 
 async def test_line_is_followed_and_each_change_is_told_once(stage: Stage, lab: Lab) -> None:
+    await stage.line_becomes("gas", "down", within=8.0)  # whoever was there before is forgotten
     async with watching(lab) as watcher:
         unit = await stage.unit("gas", on_invite=200)
         await watcher.sees_line("gas", within=8.0, state="open", live=0)
