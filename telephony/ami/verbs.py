@@ -44,5 +44,9 @@ async def set_variable(link: AmiLink, channel: str, name: str, value: str) -> No
 
 
 async def hang_up(link: AmiLink, channel: str) -> None:
-    """End a channel, named by its name or its Uniqueid, as a person would (Q.850 cause 16)."""
-    await link.send("Hangup", {"Channel": channel, "Cause": "16"})
+    """End a channel, named by its name or its Uniqueid.
+
+    Never with cause 16: that is a person who put the phone down, and for the dialplan, alone, the end of the
+    caller's call (Q.850 cause 31, normal, unspecified).
+    """
+    await link.send("Hangup", {"Channel": channel, "Cause": "31"})

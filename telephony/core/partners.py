@@ -83,7 +83,7 @@ def _why_left(call: Call, transfer: Transfer, event: LegEnded) -> EndReason:
     handed_over = transfer.handed_over_at is not None
     if handed_over and call.freed_at is None and caller is not None and _left_before(caller, left_at):
         return EndReason.COMPLETED  # The caller hung up; Asterisk has only told the partner's end first.
-    if not event.hangup.normal:
+    if not event.hangup.normal and not (leg is not None and leg.released):
         return EndReason.LINK_LOST
     if call.held:
         return EndReason.PARTNER_LEFT

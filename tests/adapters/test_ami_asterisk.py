@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
-from telephony.ami import AmiDown, AmiLink, AmiMessage, AmiRefused, AmiSettings
+from telephony.ami import AmiDown, AmiLink, AmiMessage, AmiRefused, AmiSettings, verbs
 from telephony.ami.action import MAX_LINE, MAX_LINES
+from telephony.ami.events import hangup_of
 from tests.adapters.ami_server import SECRET
 from tests.adapters.asterisk import Asterisk, installed
 from tests.adapters.waiting import until
@@ -175,6 +176,15 @@ class TestRealAsterisk:
             assert (await link.send("Originate", headers)).success
             await link.send("Ping", {})
             assert desk.downs == []
+
+    async def test_a_leg_that_we_end_does_not_look_like_a_person_who_hangs_up(self, desk: Desk) -> None:
+        async with up(desk) as link:
+            await link.send("Originate", TALK)
+            await desk.the("UserEvent")
+            await verbs.hang_up(link, "our-1")
+            await until(lambda: any(event["Uniqueid"] == "our-1" for event in desk.all("Hangup")))
+            (ours,) = (event for event in desk.all("Hangup") if event["Uniqueid"] == "our-1")
+            assert not hangup_of(ours).normal
 
     async def test_errors_come_in_asterisk_s_words(self, desk: Desk) -> None:
         async with up(desk) as link:

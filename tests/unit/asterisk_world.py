@@ -328,7 +328,7 @@ class World:
         channel = self.channels.get(leg_id)
         if channel is not None:
             channel.released = True
-            self.hang_up(channel, NORMAL)
+            self.hang_up(channel, Hangup(31))
 
     def _answered(self, place: Next) -> None:
         if not self.waits_for_answer():

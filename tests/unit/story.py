@@ -43,6 +43,7 @@ from telephony.core.transitions import decide
 NORMAL = Hangup(16)
 BUSY = Hangup(17, 486)
 LOST = Hangup(44)
+RELEASED = Hangup(31)  # by us
 BOTH = frozenset(Mode)
 
 

@@ -7,7 +7,7 @@ import pytest
 from telephony.core.call import EndReason, Hangup, Mode, Role, Situation, TransferState
 from telephony.core.commands import Accepted, Decision, Refused
 from telephony.core.events import InviteTimeout, MutePressed
-from tests.unit.story import BUSY, LOST, Story
+from tests.unit.story import BUSY, LOST, RELEASED, Story
 
 
 def code(decision: Decision) -> str:
@@ -309,6 +309,14 @@ class TestConsult:
         story = Story().consult()
         story.drop("t1")
         assert story.did() == ["hang up t1"]
+
+    def test_a_partner_whom_the_taker_drops_has_not_been_lost(self) -> None:
+        story = Story().three_way()
+        story.drop("t1")
+        story.leave("t1")
+        story.end("t1", RELEASED)
+        assert story.call.transfers[0].reason is EndReason.RETURNED
+        assert story.call.situation is Situation.TALKING
 
     def test_the_last_one_with_the_caller_is_not_dropped_while_the_taker_is_let_go(self) -> None:
         story = Story().three_way()

@@ -35,12 +35,12 @@ from telephony.core.events import (
     ReturnPressed,
 )
 from tests.unit.asterisk_world import Place, World
-from tests.unit.story import BOTH, BUSY, LOST, NORMAL, line
+from tests.unit.story import BOTH, BUSY, LOST, NORMAL, RELEASED, line
 from tests.unit.witness import Witness
 
 LINES = ("12345", "119", "120")
 SEATS = ("1001", "1002")
-HANGUPS = (NORMAL, BUSY, LOST, Hangup(19), Hangup(0), Hangup(16, 487))
+HANGUPS = (NORMAL, BUSY, LOST, RELEASED, Hangup(19), Hangup(0), Hangup(16, 487))
 
 
 # -- entirely arbitrary ------------------------------------------------------------------------
