@@ -17,7 +17,7 @@ import structlog
 
 from telephony.agi import AgiServer
 from telephony.agi.scripts import Scripts
-from telephony.ami import AmiLink, AmiSettings
+from telephony.ami import AmiLink, AmiSettings, snapshot
 from telephony.ami.commands import AmiAsterisk
 from telephony.ami.devices import DeviceBook
 from telephony.ami.events import EventTranslator
@@ -37,6 +37,7 @@ from telephony.recovery import Recovery
 from telephony.rooms import Rooms
 from telephony.settings import Address, Settings
 from telephony.store import FeedLog, Keys, RedisClosedLines, RedisHistory, RedisLink, RedisStore
+from telephony.sweep import Sweep
 from telephony.switchboard import Switchboard
 from telephony.tokens import TokenBook
 
@@ -77,6 +78,16 @@ class App:
             self.devices, self.dispatcher.post, self._clock, self._loop.call_later
         )
         self.recovery = Recovery(self.link, self.translator, self.devices, self.dispatcher, self._clock)
+        self.sweep = Sweep(
+            lambda: snapshot.channels(self.link),
+            lambda: self.dispatcher,
+            self.recovery.run,
+            executor,
+            lambda: self.switchboard.ready,
+            self.metrics.put_right,
+            self._clock,
+        )
+        self.translator.on_stranger = self.sweep.stranger
         self.room_translator = RoomTranslator(
             settings, lambda event: self.rooms.on_event(event), self._clock, self._loop.call_later
         )
@@ -141,6 +152,7 @@ class App:
             asyncio.create_task(self.redis.run(self._redis_up, self._redis_down), name="redis"),
             asyncio.create_task(self.feed_log.run(self.feed), name="feed"),
             asyncio.create_task(self.board.run(), name="board"),
+            asyncio.create_task(self.sweep.run(), name="sweep"),
             asyncio.create_task(self._stopping.wait(), name="stop"),
         ]
         try:

@@ -48,6 +48,12 @@ class Metrics:
             buckets=_LATENCY,
             registry=self.registry,
         )
+        self._put_right = Counter(
+            "telephony_put_right",
+            "What was not in Asterisk as it was remembered, and has been put right, by kind of fault",
+            ["hotline", "fault"],
+            registry=self.registry,
+        )
         self.live_calls = Gauge("telephony_live_calls", "Calls now", ["hotline"], registry=self.registry)
         self.asterisk_up = Gauge(
             "telephony_asterisk_up",
@@ -62,6 +68,9 @@ class Metrics:
 
     def transition(self, event: str) -> None:
         self._transitions.labels(self._hotline, event).inc()
+
+    def put_right(self, fault: str) -> None:
+        self._put_right.labels(self._hotline, fault).inc()
 
     def diversion(self, diversion: Diversion) -> None:
         """Count a matter that is handed on."""

@@ -26,7 +26,7 @@ LOST = Hangup(cause=38)  # Q.850 network out of order: how a leg ended that was 
 
 @dataclass(frozen=True, slots=True)
 class ChannelNow:
-    """A channel of a call, as Asterisk has it now."""
+    """A channel of a call, as Asterisk has it now. `context`: where in the dialplan it is."""
 
     id: str
     name: str
@@ -36,6 +36,7 @@ class ChannelNow:
     state: LegState
     bridge: str
     number: str
+    context: str = ""
 
 
 def unknown_calls(known: Iterable[Call], channels: Iterable[ChannelNow], at: float) -> Iterator[Call]:
@@ -93,7 +94,8 @@ def _progress(leg: Leg | None, channel: ChannelNow, at: float) -> Iterator[Event
         yield LegStarted(at, channel.id, channel.name, channel.role, channel.party)
     answered = leg is not None and leg.state in (LegState.WAITING, LegState.TALKING)
     if channel.state is LegState.RINGING:
-        yield LegRinging(at, channel.id)
+        if leg is None or leg.state is LegState.DIALLING:
+            yield LegRinging(at, channel.id)
     elif not answered and (channel.bridge or channel.state is LegState.WAITING):
         yield LegAnswered(at, channel.id)
 

@@ -50,7 +50,8 @@ class ChannelTags:
 class EventTranslator(GuardedEvents):
     """Hands each event that concerns a call to `post(call_id, event)`.
 
-    `later(seconds, callback)` runs a callback after a while; `clock` is seconds since the epoch.
+    `later(seconds, callback)` runs a callback after a while; `clock` is seconds since the epoch. `on_stranger` is
+    called when Asterisk tells of a leg whose call nobody has spoken of.
     """
 
     def __init__(
@@ -68,6 +69,7 @@ class EventTranslator(GuardedEvents):
         self._calls: dict[str, str] = {}
         self._started: set[str] = set()
         self._ends: dict[str, LegEnded] = {}
+        self.on_stranger: Callable[[], None] = lambda: None
 
     def expect(self, channel_id: str, call_id: str) -> None:
         """The channel with this Uniqueid belongs to the call: its caller, or a leg that we are about to start.
@@ -119,9 +121,12 @@ class EventTranslator(GuardedEvents):
     def _recognise(self, message: AmiMessage, channel_id: str) -> str:
         """A channel that is new to us: called by a known call's queue, or marked by the dialplan."""
         tags = ChannelTags.of(message)
-        if tags.call and tags.role in ("taker", "partner") and tags.call in self._calls:
-            self._calls[channel_id] = tags.call
-            return tags.call
+        if tags.call and tags.role in ("taker", "partner"):
+            if tags.call in self._calls:
+                self._calls[channel_id] = tags.call
+                return tags.call
+            if message.event in ("Newstate", "BridgeEnter"):
+                self.on_stranger()
         linked = message.get("Linkedid")
         if message.event == "Newchannel" and tags.role == "taker" and linked in self._calls:
             self._calls[channel_id] = self._calls[linked]

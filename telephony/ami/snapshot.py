@@ -32,4 +32,5 @@ def _channel(message: AmiMessage) -> ChannelNow | None:
         state=state,
         bridge=bridge,
         number=message.get("CallerIDNum"),
+        context=message.get("Context"),
     )

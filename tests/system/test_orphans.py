@@ -1,0 +1,113 @@
+"""What the controller does not know, or Asterisk has left over, does not stay so."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import pytest
+
+from telephony.ami import AmiLink, AmiSettings, verbs
+from telephony.secrets import Secrets
+from tests.lab.softphone import Softphone
+from tests.lab.stage import PARTNER, SIP, TAKER, Stage
+from tests.system.conftest import Lab
+
+TWO_LOOKS = 15.0  # s; the sweep acts on what it has seen twice, 5 s apart
+
+
+@pytest.fixture
+async def cast(stage: Stage) -> tuple[Softphone, Softphone, Softphone]:
+    """A citizen, the taker at seat 1001, and the fire brigade's phone."""
+    return await asyncio.gather(stage.citizen(), stage.seat("1001"), stage.unit("119"))
+
+
+@asynccontextmanager
+async def manager(lab: Lab) -> AsyncIterator[AmiLink]:
+    """A second connection to 110's Asterisk, by which a test does what nobody should."""
+    site = lab.sites["110"]
+    ready = asyncio.Event()
+
+    async def up() -> None:
+        ready.set()
+
+    address = site.hotline.ami
+    settings = AmiSettings(
+        address.host, address.port, "controller", Secrets(site.state / "secrets").get("ami")
+    )
+    link = AmiLink(settings, on_event=lambda _: None, on_up=up, on_down=lambda _: None)
+    task = asyncio.create_task(link.run())
+    try:
+        await asyncio.wait_for(ready.wait(), 5)
+        yield link
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+
+
+async def becomes(true: Callable[[], bool], within: float) -> None:
+    deadline = time.monotonic() + within
+    while not await asyncio.to_thread(true):
+        assert time.monotonic() < deadline, f"not after {within} s"
+        await asyncio.sleep(0.1)
+
+
+async def test_caller_who_came_while_the_controller_was_frozen_has_keys_once_the_seat_has_answered(
+    stage: Stage, lab: Lab, cast
+) -> None:
+    citizen, taker, unit = cast
+    pid = lab.sites["110"].controller.pid
+    assert pid
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        caller = await citizen.dial(f"sip:110@{SIP['110']}", number="13800138000")
+        ring = await taker.incoming()
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    await ring.answer()
+    await caller.answered()
+    call = await stage.api["110"].call_with(situation="talking")
+    assert call["caller"]["number"] == "13800138000"
+
+    status, pressed = await stage.api["110"].press("1001", "119")
+
+    assert status == 202, pressed
+    partner = await unit.incoming()
+    await partner.answer()
+    await stage.hears(caller, TAKER, PARTNER)
+    await caller.hangup()
+    await partner.hangup()
+    await ring.ended()
+    await stage.api["110"].no_calls()
+
+
+async def test_leg_that_is_left_over_from_a_call_is_ended(stage: Stage, lab: Lab) -> None:
+    async with manager(lab) as link:
+        ghost = {"TEL_CALL": "110-a-1.1", "TEL_ROLE": "partner", "TEL_PARTY": "119"}
+        await verbs.originate(link, "ghost", "Local/*43@from-seat", "hold", 5, ghost)
+        await becomes(lambda: bool(lab.sites["110"].channels()), 3.0)
+
+        await becomes(lambda: not lab.sites["110"].channels(), TWO_LOOKS)
+
+
+async def test_caller_who_waits_in_the_dialplan_for_nobody_gets_a_seat(stage: Stage, lab: Lab, cast) -> None:
+    citizen, taker, _ = cast
+    talk = await stage.talk(citizen, taker)
+    async with manager(lab) as link:
+        # On hold for somebody who never goes: the caller's own channel stands for the taker's.
+        await verbs.set_variable(link, talk.id, "SHARED(TEL_HELD)", "hold")
+        await verbs.set_variable(link, talk.id, "SHARED(TEL_TAKER)", talk.id)
+        await verbs.redirect(link, talk.id, "hold")
+        await talk.taker.hangup()
+        await stage.api["110"].call_with(situation="queued")
+
+        ring = await taker.incoming(within=TWO_LOOKS)
+
+    await ring.answer()
+    await stage.hears(talk.caller, TAKER)
+    await talk.caller.hangup()
+    await ring.ended()
