@@ -19,6 +19,8 @@ EVENTS = (
     "Hangup",
     "BridgeEnter",
     "BridgeLeave",
+    "Hold",
+    "Unhold",
     "OriginateResponse",
     "DeviceStateChange",
     "ConfbridgeEnd",

@@ -20,10 +20,12 @@ from telephony.core.events import (
     InviteFailed,
     LegAnswered,
     LegEnded,
+    LegHeld,
     LegJoined,
     LegLeft,
     LegRinging,
     LegStarted,
+    LegUnheld,
 )
 
 log = structlog.get_logger("ami")
@@ -151,6 +153,10 @@ class EventTranslator(GuardedEvents):
                 return LegJoined(at, channel_id, message.get("BridgeUniqueid"))
             case "BridgeLeave":
                 return LegLeft(at, channel_id, message.get("BridgeUniqueid"))
+            case "Hold":
+                return LegHeld(at, channel_id)
+            case "Unhold":
+                return LegUnheld(at, channel_id)
             case "Hangup":
                 return LegEnded(at, channel_id, hangup_of(message))
         return None

@@ -15,7 +15,9 @@ from telephony.ami.message import AmiMessage
 
 log = structlog.get_logger("ami")
 
-CHANNEL_EVENTS = frozenset({"Newchannel", "Newstate", "BridgeEnter", "BridgeLeave", "Hangup"})
+CHANNEL_EVENTS = frozenset(
+    {"Newchannel", "Newstate", "BridgeEnter", "BridgeLeave", "Hold", "Unhold", "Hangup"}
+)
 # ast_manager_build_channel_state_string of Asterisk 22: what every event about a channel says.
 _ALWAYS = frozenset(
     {"Channel", "ChannelState", "ChannelStateDesc", "CallerIDNum", "CallerIDName", "ConnectedLineNum"}

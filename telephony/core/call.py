@@ -123,6 +123,7 @@ class Leg:
 
     `joined_at`: when it first was in a conversation; `left_at`: when it last left one, and `left_bridge` which.
     `released`: we had it hung up, so its end is not its wish to end the call. `muted`: the others do not hear it.
+    `on_hold`: its phone's own button has put us on hold. `holds_caller`: the caller is, or was, in the music for that.
     """
 
     id: str
@@ -138,6 +139,8 @@ class Leg:
     left_bridge: str = ""
     released: bool = False
     muted: bool = False
+    on_hold: bool = False
+    holds_caller: bool = False
 
     @property
     def talking(self) -> bool:

@@ -56,6 +56,22 @@ class LegEnded:
 
 
 @dataclass(frozen=True, slots=True)
+class LegHeld:
+    """The leg's phone has put us on hold, by its own button (SIP: sendonly or inactive)."""
+
+    at: float
+    leg_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class LegUnheld:
+    """The leg's phone is back from its own hold."""
+
+    at: float
+    leg_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class InviteFailed:
     """Asterisk could not bring the partner: refused, timed out or the link was down. No leg is left."""
 
@@ -209,6 +225,8 @@ Event = (
     | LegJoined
     | LegLeft
     | LegEnded
+    | LegHeld
+    | LegUnheld
     | InviteFailed
     | InviteTimeout
     | CallerFreed

@@ -20,6 +20,7 @@ from telephony.core.call import (
 from telephony.core.commands import Command, Decision, HangUp
 from telephony.core.endings import why_not_joined
 from telephony.core.events import InviteFailed, InviteTimeout, LegEnded
+from telephony.core.phone_hold import to_music
 
 
 def called(call: Call, leg: Leg) -> Decision:
@@ -73,7 +74,7 @@ def ended(call: Call, was: Leg, event: LegEnded) -> Decision:
         return failed(call, transfer, reason, event.at, event.hangup)
     reason = _why_left(call, transfer, event)
     call = end(call, transfer, reason, event.at, event.hangup)
-    return settle(Decision(call, f"partner_ended_{reason}"), event.at)
+    return settle(to_music(Decision(call, f"partner_ended_{reason}")), event.at)
 
 
 def _why_left(call: Call, transfer: Transfer, event: LegEnded) -> EndReason:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import assert_never
 
-from telephony.core import alone, diversions, keys, partners
+from telephony.core import alone, diversions, keys, partners, phone_hold
 from telephony.core.call import Call, EndReason, Hangup, Leg, LegState, Next, Role, Transfer, TransferState
 from telephony.core.commands import AnswerFreed, Command, Decision, HangUp
 from telephony.core.events import (
@@ -29,10 +29,12 @@ from telephony.core.events import (
     LeavePressed,
     LegAnswered,
     LegEnded,
+    LegHeld,
     LegJoined,
     LegLeft,
     LegRinging,
     LegStarted,
+    LegUnheld,
     LinePressed,
     MutePressed,
     ResumePressed,
@@ -60,6 +62,10 @@ def decide(call: Call, event: Event) -> Decision:
             return _leg_left(call, event)
         case LegEnded():
             return _leg_ended(call, event)
+        case LegHeld():
+            return phone_hold.held(call, event)
+        case LegUnheld():
+            return phone_hold.unheld(call, event)
         case InviteFailed():
             return partners.invite_failed(call, event)
         case InviteTimeout():
@@ -154,7 +160,8 @@ def _leg_left(call: Call, event: LegLeft) -> Decision:
     decision = Decision(call.with_leg(leg), f"{leg.role}_left")
     match leg.role:
         case Role.CALLER:
-            return alone.settle(decision, event.at)
+            call, outcome, back = phone_hold.bring_back(decision.call, decision.outcome)
+            return alone.settle(Decision(call, outcome, back), event.at)
         case Role.TAKER:
             return replace(decision, call=partners.note_handovers(decision.call, event.at))
         case Role.PARTNER:

@@ -143,6 +143,21 @@ async def test_hold_gives_the_caller_music_and_resume_the_taker(stage: Stage, ca
     await talk.caller.ended()
 
 
+async def test_hold_button_of_the_takers_own_phone_gives_the_caller_music_too(stage: Stage, cast) -> None:
+    talk, _ = cast
+    await talk.taker.hold()
+    await stage.hears_music(talk.caller)
+    await stage.api["110"].call_with(situation="held")
+
+    await talk.taker.resume()
+
+    await stage.hears(talk.caller, TAKER)
+    await stage.hears(talk.taker, CALLER)
+    await stage.api["110"].call_with(situation="talking")
+    await talk.taker.hangup()
+    await talk.caller.ended()
+
+
 async def test_partner_called_while_the_caller_is_on_hold_talks_with_the_taker_first(
     stage: Stage, cast
 ) -> None:

@@ -29,10 +29,12 @@ from telephony.core.events import (
     LeavePressed,
     LegAnswered,
     LegEnded,
+    LegHeld,
     LegJoined,
     LegLeft,
     LegRinging,
     LegStarted,
+    LegUnheld,
     LinePressed,
     LineView,
     ResumePressed,
@@ -161,6 +163,12 @@ class Story:
         """Every line of the group is pressed; the transfers are named after the lines."""
         presses = (LinePressed(self.at, "1001", line(name), name) for name in names)
         return self.tell(GroupPressed(self.at, tuple(presses)))
+
+    def phone_hold(self, leg: str = "k") -> Decision:
+        return self.tell(LegHeld(self.at, leg))
+
+    def phone_unhold(self, leg: str = "k") -> Decision:
+        return self.tell(LegUnheld(self.at, leg))
 
     def hold_key(self, seat: str = "1001") -> Decision:
         return self.tell(HoldPressed(self.at, seat))

@@ -334,6 +334,60 @@ class TestConsult:
         assert story.did() == ["answer rescue"]
 
 
+class TestTheHoldButtonOfThePhone:
+    def test_the_caller_hears_music_while_the_phone_is_on_hold(self) -> None:
+        story = Story().taken()
+        story.phone_hold()
+        assert story.did() == ["hold"]
+        story.leave("c")
+        story.leave("k")
+        assert story.call.situation is Situation.HELD
+        story.phone_unhold()
+        assert story.did() == ["bring back"]
+        together(story, "c", "k")
+        assert story.call.situation is Situation.TALKING
+
+    def test_a_button_pressed_twice_faster_than_asterisk_moves_the_caller(self) -> None:
+        story = Story().taken()
+        story.phone_hold()
+        story.phone_unhold()
+        assert story.did() == []
+        story.leave("c")
+        assert story.did() == ["bring back"]
+
+    def test_with_a_partner_in_it_the_conversation_goes_on(self) -> None:
+        story = Story().three_way()
+        story.phone_hold()
+        assert story.did() == []
+
+    def test_when_that_partner_goes_the_caller_hears_music(self) -> None:
+        story = Story().three_way()
+        story.phone_hold()
+        story.wait(5).gone("t1")
+        assert story.did() == ["hold"]
+
+    def test_the_phone_of_the_caller_or_the_partner_moves_nobody(self) -> None:
+        story = Story().handed_over()
+        story.phone_hold("c")
+        story.phone_hold("t1")
+        assert story.did() == []
+
+    def test_a_hold_that_was_pressed_by_key_is_not_ended_by_the_phone(self) -> None:
+        story = Story().held()
+        story.phone_hold()
+        story.phone_unhold()
+        assert story.did() == []
+        assert story.call.situation is Situation.HELD
+
+    def test_a_taker_who_puts_the_phone_down_while_it_is_on_hold_has_not_ended_the_call(self) -> None:
+        story = Story().taken()
+        story.phone_hold()
+        story.leave("c")
+        story.leave("k")
+        story.wait(5).end("k")
+        assert story.did() == ["rescue"]
+
+
 class TestReturn:
     """The partner sends the caller back."""
 

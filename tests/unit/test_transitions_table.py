@@ -24,10 +24,12 @@ from telephony.core.events import (
     LeavePressed,
     LegAnswered,
     LegEnded,
+    LegHeld,
     LegJoined,
     LegLeft,
     LegRinging,
     LegStarted,
+    LegUnheld,
     LinePressed,
     MutePressed,
     ResumePressed,
@@ -55,6 +57,8 @@ def _events() -> dict[str, Event]:
             f"{who} answers": LegAnswered(AT, leg),
             f"{who} joins": LegJoined(AT, leg, "b1"),
             f"{who} leaves": LegLeft(AT, leg, "b1"),
+            f"{who} holds": LegHeld(AT, leg),
+            f"{who} unholds": LegUnheld(AT, leg),
             f"{who} hangs up": LegEnded(AT, leg, NORMAL),
             f"{who} is lost": LegEnded(AT, leg, LOST),
         }
@@ -145,24 +149,32 @@ TABLE = {
     caller answers            | no_change                 |             |
     caller joins              | caller_joined             |             |
     caller leaves             | no_change                 |             |
+    caller holds              | phone_on_hold             |             |
+    caller unholds            | no_change                 |             |
     caller hangs up           | caller_ended              | ended       |
     caller is lost            | caller_ended              | ended       |
     taker rings               | no_change                 |             |
     taker answers             | no_change                 |             |
     taker joins               | unknown_leg               |             |
     taker leaves              | no_change                 |             |
+    taker holds               | no_change                 |             |
+    taker unholds             | no_change                 |             |
     taker hangs up            | unknown_leg               |             |
     taker is lost             | unknown_leg               |             |
     partner rings             | no_change                 |             |
     partner answers           | no_change                 |             |
     partner joins             | unknown_leg               |             |
     partner leaves            | no_change                 |             |
+    partner holds             | no_change                 |             |
+    partner unholds           | no_change                 |             |
     partner hangs up          | unknown_leg               |             |
     partner is lost           | unknown_leg               |             |
     stranger rings            | no_change                 |             |
     stranger answers          | no_change                 |             |
     stranger joins            | unknown_leg               |             |
     stranger leaves           | no_change                 |             |
+    stranger holds            | no_change                 |             |
+    stranger unholds          | no_change                 |             |
     stranger hangs up         | unknown_leg               |             |
     stranger is lost          | unknown_leg               |             |
     invite 12345 fails        | no_change                 |             |
@@ -201,67 +213,75 @@ TABLE = {
     history is read           | history_read              |             |
     """,
     "talking": """
-    a taker is called         | taker_called                 |             |
-    a partner is called       | partner_adopted              | inviting    |
-    caller is told again      | known_leg                    |             |
-    caller rings              | no_change                    |             |
-    caller answers            | no_change                    |             |
-    caller joins              | caller_joined                |             |
-    caller leaves             | caller_left                  | held        |
-    caller hangs up           | caller_ended                 | staff       |
-    caller is lost            | caller_ended                 | staff       |
-    taker rings               | no_change                    |             |
-    taker answers             | no_change                    |             |
-    taker joins               | taker_joined                 |             |
-    taker leaves              | taker_left                   | queued      |
-    taker hangs up            | taker_ended                  | queued      |
-    taker is lost             | taker_ended                  | queued      |
-    partner rings             | no_change                    |             |
-    partner answers           | no_change                    |             |
-    partner joins             | unknown_leg                  |             |
-    partner leaves            | no_change                    |             |
-    partner hangs up          | unknown_leg                  |             |
-    partner is lost           | unknown_leg                  |             |
-    stranger rings            | no_change                    |             |
-    stranger answers          | no_change                    |             |
-    stranger joins            | unknown_leg                  |             |
-    stranger leaves           | no_change                    |             |
-    stranger hangs up         | unknown_leg                  |             |
-    stranger is lost          | unknown_leg                  |             |
-    invite 12345 fails        | no_change                    |             |
-    invite 12345 is late      | no_change                    |             |
-    invite unknown fails      | no_change                    |             |
-    invite unknown is late    | no_change                    |             |
-    the caller is free        | caller_freed                 |             | await news
-    news is late              | no_change                    |             |
-    key 12345                 | invited                      | inviting    | invite 12345, watch
-    key 119                   | invited                      | inviting    | invite 119, watch
-    key 119 closed            | refused_line_closed          |             | 119: line_closed
-    key 119 full              | refused_line_full            |             | 119: line_full
-    key 119, no such mode     | refused_unknown_mode         |             |
-    key 119, other seat       | refused_no_call              |             |
-    key cancel                | refused_nothing_to_cancel    |             |
-    cancel 12345              | refused_nothing_to_cancel    |             |
-    cancel unknown            | refused_nothing_to_cancel    |             |
-    key leave                 | refused_nobody_to_leave_with |             |
-    key leave, other seat     | refused_no_call              |             |
-    key group                 | group_invited                | inviting    | invite 119, watch, invite gas, watch
-    key hold                  | hold_asked                   |             | hold
-    key resume                | refused_not_held             |             |
-    key resume, other seat    | refused_no_call              |             |
-    key return                | refused_not_over_a_line      |             |
-    partner's key             | refused_no_call              |             |
-    partner's key, no partner | refused_no_call              |             |
-    mute taker                | muted                        |             | mute k
-    unmute taker              | no_change                    |             |
-    mute stranger             | refused_unknown_leg          |             |
-    drop caller               | refused_never_the_caller     |             |
-    drop taker                | refused_last_with_caller     |             |
-    drop partner              | refused_unknown_leg          |             |
-    drop stranger             | refused_unknown_leg          |             |
-    key platform              | diversion_recorded           |             |
-    key platform, other seat  | refused_no_call              |             |
-    history is read           | history_read                 |             |
+    a taker is called         | taker_called                  |             |
+    a partner is called       | partner_adopted               | inviting    |
+    caller is told again      | known_leg                     |             |
+    caller rings              | no_change                     |             |
+    caller answers            | no_change                     |             |
+    caller joins              | caller_joined                 |             |
+    caller leaves             | caller_left                   | held        |
+    caller holds              | phone_on_hold                 |             |
+    caller unholds            | no_change                     |             |
+    caller hangs up           | caller_ended                  | staff       |
+    caller is lost            | caller_ended                  | staff       |
+    taker rings               | no_change                     |             |
+    taker answers             | no_change                     |             |
+    taker joins               | taker_joined                  |             |
+    taker leaves              | taker_left                    | queued      |
+    taker holds               | phone_on_hold_caller_to_music |             | hold
+    taker unholds             | no_change                     |             |
+    taker hangs up            | taker_ended                   | queued      |
+    taker is lost             | taker_ended                   | queued      |
+    partner rings             | no_change                     |             |
+    partner answers           | no_change                     |             |
+    partner joins             | unknown_leg                   |             |
+    partner leaves            | no_change                     |             |
+    partner holds             | no_change                     |             |
+    partner unholds           | no_change                     |             |
+    partner hangs up          | unknown_leg                   |             |
+    partner is lost           | unknown_leg                   |             |
+    stranger rings            | no_change                     |             |
+    stranger answers          | no_change                     |             |
+    stranger joins            | unknown_leg                   |             |
+    stranger leaves           | no_change                     |             |
+    stranger holds            | no_change                     |             |
+    stranger unholds          | no_change                     |             |
+    stranger hangs up         | unknown_leg                   |             |
+    stranger is lost          | unknown_leg                   |             |
+    invite 12345 fails        | no_change                     |             |
+    invite 12345 is late      | no_change                     |             |
+    invite unknown fails      | no_change                     |             |
+    invite unknown is late    | no_change                     |             |
+    the caller is free        | caller_freed                  |             | await news
+    news is late              | no_change                     |             |
+    key 12345                 | invited                       | inviting    | invite 12345, watch
+    key 119                   | invited                       | inviting    | invite 119, watch
+    key 119 closed            | refused_line_closed           |             | 119: line_closed
+    key 119 full              | refused_line_full             |             | 119: line_full
+    key 119, no such mode     | refused_unknown_mode          |             |
+    key 119, other seat       | refused_no_call               |             |
+    key cancel                | refused_nothing_to_cancel     |             |
+    cancel 12345              | refused_nothing_to_cancel     |             |
+    cancel unknown            | refused_nothing_to_cancel     |             |
+    key leave                 | refused_nobody_to_leave_with  |             |
+    key leave, other seat     | refused_no_call               |             |
+    key group                 | group_invited                 | inviting    | invite 119, watch, invite gas, watch
+    key hold                  | hold_asked                    |             | hold
+    key resume                | refused_not_held              |             |
+    key resume, other seat    | refused_no_call               |             |
+    key return                | refused_not_over_a_line       |             |
+    partner's key             | refused_no_call               |             |
+    partner's key, no partner | refused_no_call               |             |
+    mute taker                | muted                         |             | mute k
+    unmute taker              | no_change                     |             |
+    mute stranger             | refused_unknown_leg           |             |
+    drop caller               | refused_never_the_caller      |             |
+    drop taker                | refused_last_with_caller      |             |
+    drop partner              | refused_unknown_leg           |             |
+    drop stranger             | refused_unknown_leg           |             |
+    key platform              | diversion_recorded            |             |
+    key platform, other seat  | refused_no_call               |             |
+    history is read           | history_read                  |             |
     """,
     "asking": """
     a taker is called         | taker_called                 |             |
@@ -271,24 +291,32 @@ TABLE = {
     caller answers            | no_change                    |             |
     caller joins              | caller_joined                |             | answer rescue
     caller leaves             | no_change                    |             |
+    caller holds              | phone_on_hold                |             |
+    caller unholds            | no_change                    |             |
     caller hangs up           | caller_ended                 | staff       | answer end
     caller is lost            | caller_ended                 | staff       | answer end
     taker rings               | no_change                    |             |
     taker answers             | no_change                    |             |
     taker joins               | taker_joined                 |             |
     taker leaves              | taker_left                   | queued      |
+    taker holds               | phone_on_hold                |             |
+    taker unholds             | no_change                    |             |
     taker hangs up            | taker_ended_end              | queued      | answer end
     taker is lost             | taker_ended_rescue           | queued      | answer rescue
     partner rings             | no_change                    |             |
     partner answers           | no_change                    |             |
     partner joins             | unknown_leg                  |             |
     partner leaves            | no_change                    |             |
+    partner holds             | no_change                    |             |
+    partner unholds           | no_change                    |             |
     partner hangs up          | unknown_leg                  |             |
     partner is lost           | unknown_leg                  |             |
     stranger rings            | no_change                    |             |
     stranger answers          | no_change                    |             |
     stranger joins            | unknown_leg                  |             |
     stranger leaves           | no_change                    |             |
+    stranger holds            | no_change                    |             |
+    stranger unholds          | no_change                    |             |
     stranger hangs up         | unknown_leg                  |             |
     stranger is lost          | unknown_leg                  |             |
     invite 12345 fails        | no_change                    |             |
@@ -327,67 +355,75 @@ TABLE = {
     history is read           | history_read                 |             |
     """,
     "inviting": """
-    a taker is called         | taker_called              |             |
-    a partner is called       | partner_adopted           |             |
-    caller is told again      | known_leg                 |             |
-    caller rings              | no_change                 |             |
-    caller answers            | no_change                 |             |
-    caller joins              | caller_joined             |             |
-    caller leaves             | caller_left               | held        |
-    caller hangs up           | caller_ended              | staff       | hang up t1, 12345: caller_hung_up
-    caller is lost            | caller_ended              | staff       | hang up t1, 12345: caller_hung_up
-    taker rings               | no_change                 |             |
-    taker answers             | no_change                 |             |
-    taker joins               | taker_joined              |             |
-    taker leaves              | taker_left                | waiting     |
-    taker hangs up            | taker_ended               | waiting     |
-    taker is lost             | taker_ended               | waiting     |
-    partner rings             | no_change                 |             |
-    partner answers           | partner_waiting           |             |
-    partner joins             | partner_joined            | three_way   |
-    partner leaves            | no_change                 |             |
-    partner hangs up          | invite_no_answer          | talking     | 12345: no_answer
-    partner is lost           | invite_unreachable        | talking     | 12345: unreachable
-    stranger rings            | no_change                 |             |
-    stranger answers          | no_change                 |             |
-    stranger joins            | unknown_leg               |             |
-    stranger leaves           | no_change                 |             |
-    stranger hangs up         | unknown_leg               |             |
-    stranger is lost          | unknown_leg               |             |
-    invite 12345 fails        | leg_will_tell             |             |
-    invite 12345 is late      | invite_no_answer          | talking     | hang up t1, 12345: no_answer
-    invite unknown fails      | no_change                 |             |
-    invite unknown is late    | no_change                 |             |
-    the caller is free        | caller_freed              |             | await news
-    news is late              | no_change                 |             |
-    key 12345                 | same_transfer             |             |
-    key 119                   | invited                   |             | invite 119, watch
-    key 119 closed            | refused_line_closed       |             | 119: line_closed
-    key 119 full              | refused_line_full         |             | 119: line_full
-    key 119, no such mode     | refused_unknown_mode      |             |
-    key 119, other seat       | refused_no_call           |             |
-    key cancel                | cancelled                 | talking     | hang up t1, 12345: cancelled
-    cancel 12345              | cancelled                 | talking     | hang up t1, 12345: cancelled
-    cancel unknown            | refused_nothing_to_cancel |             |
-    key leave                 | taker_leaves              |             | hang up k
-    key leave, other seat     | refused_no_call           |             |
-    key group                 | group_invited             |             | invite 119, watch, invite gas, watch
-    key hold                  | hold_asked                |             | hold
-    key resume                | refused_not_held          |             |
-    key resume, other seat    | refused_no_call           |             |
-    key return                | refused_not_over_a_line   |             |
-    partner's key             | refused_no_call           |             |
-    partner's key, no partner | refused_no_call           |             |
-    mute taker                | muted                     |             | mute k
-    unmute taker              | no_change                 |             |
-    mute stranger             | refused_unknown_leg       |             |
-    drop caller               | refused_never_the_caller  |             |
-    drop taker                | refused_last_with_caller  |             |
-    drop partner              | cancelled                 | talking     | hang up t1, 12345: cancelled
-    drop stranger             | refused_unknown_leg       |             |
-    key platform              | diversion_recorded        |             |
-    key platform, other seat  | refused_no_call           |             |
-    history is read           | history_read              |             |
+    a taker is called         | taker_called                  |             |
+    a partner is called       | partner_adopted               |             |
+    caller is told again      | known_leg                     |             |
+    caller rings              | no_change                     |             |
+    caller answers            | no_change                     |             |
+    caller joins              | caller_joined                 |             |
+    caller leaves             | caller_left                   | held        |
+    caller holds              | phone_on_hold                 |             |
+    caller unholds            | no_change                     |             |
+    caller hangs up           | caller_ended                  | staff       | hang up t1, 12345: caller_hung_up
+    caller is lost            | caller_ended                  | staff       | hang up t1, 12345: caller_hung_up
+    taker rings               | no_change                     |             |
+    taker answers             | no_change                     |             |
+    taker joins               | taker_joined                  |             |
+    taker leaves              | taker_left                    | waiting     |
+    taker holds               | phone_on_hold_caller_to_music |             | hold
+    taker unholds             | no_change                     |             |
+    taker hangs up            | taker_ended                   | waiting     |
+    taker is lost             | taker_ended                   | waiting     |
+    partner rings             | no_change                     |             |
+    partner answers           | partner_waiting               |             |
+    partner joins             | partner_joined                | three_way   |
+    partner leaves            | no_change                     |             |
+    partner holds             | phone_on_hold                 |             |
+    partner unholds           | no_change                     |             |
+    partner hangs up          | invite_no_answer              | talking     | 12345: no_answer
+    partner is lost           | invite_unreachable            | talking     | 12345: unreachable
+    stranger rings            | no_change                     |             |
+    stranger answers          | no_change                     |             |
+    stranger joins            | unknown_leg                   |             |
+    stranger leaves           | no_change                     |             |
+    stranger holds            | no_change                     |             |
+    stranger unholds          | no_change                     |             |
+    stranger hangs up         | unknown_leg                   |             |
+    stranger is lost          | unknown_leg                   |             |
+    invite 12345 fails        | leg_will_tell                 |             |
+    invite 12345 is late      | invite_no_answer              | talking     | hang up t1, 12345: no_answer
+    invite unknown fails      | no_change                     |             |
+    invite unknown is late    | no_change                     |             |
+    the caller is free        | caller_freed                  |             | await news
+    news is late              | no_change                     |             |
+    key 12345                 | same_transfer                 |             |
+    key 119                   | invited                       |             | invite 119, watch
+    key 119 closed            | refused_line_closed           |             | 119: line_closed
+    key 119 full              | refused_line_full             |             | 119: line_full
+    key 119, no such mode     | refused_unknown_mode          |             |
+    key 119, other seat       | refused_no_call               |             |
+    key cancel                | cancelled                     | talking     | hang up t1, 12345: cancelled
+    cancel 12345              | cancelled                     | talking     | hang up t1, 12345: cancelled
+    cancel unknown            | refused_nothing_to_cancel     |             |
+    key leave                 | taker_leaves                  |             | hang up k
+    key leave, other seat     | refused_no_call               |             |
+    key group                 | group_invited                 |             | invite 119, watch, invite gas, watch
+    key hold                  | hold_asked                    |             | hold
+    key resume                | refused_not_held              |             |
+    key resume, other seat    | refused_no_call               |             |
+    key return                | refused_not_over_a_line       |             |
+    partner's key             | refused_no_call               |             |
+    partner's key, no partner | refused_no_call               |             |
+    mute taker                | muted                         |             | mute k
+    unmute taker              | no_change                     |             |
+    mute stranger             | refused_unknown_leg           |             |
+    drop caller               | refused_never_the_caller      |             |
+    drop taker                | refused_last_with_caller      |             |
+    drop partner              | cancelled                     | talking     | hang up t1, 12345: cancelled
+    drop stranger             | refused_unknown_leg           |             |
+    key platform              | diversion_recorded            |             |
+    key platform, other seat  | refused_no_call               |             |
+    history is read           | history_read                  |             |
     """,
     "held": """
     a taker is called         | taker_called                 |             |
@@ -397,24 +433,32 @@ TABLE = {
     caller answers            | no_change                    |             |
     caller joins              | caller_joined                | queued      |
     caller leaves             | no_change                    |             |
+    caller holds              | phone_on_hold                |             |
+    caller unholds            | no_change                    |             |
     caller hangs up           | caller_ended                 | staff       |
     caller is lost            | caller_ended                 | staff       |
     taker rings               | no_change                    |             |
     taker answers             | no_change                    |             |
     taker joins               | taker_joined                 |             |
     taker leaves              | no_change                    |             |
+    taker holds               | phone_on_hold                |             |
+    taker unholds             | no_change                    |             |
     taker hangs up            | taker_ended_rescued          | queued      | rescue
     taker is lost             | taker_ended_rescued          | queued      | rescue
     partner rings             | no_change                    |             |
     partner answers           | no_change                    |             |
     partner joins             | unknown_leg                  |             |
     partner leaves            | no_change                    |             |
+    partner holds             | no_change                    |             |
+    partner unholds           | no_change                    |             |
     partner hangs up          | unknown_leg                  |             |
     partner is lost           | unknown_leg                  |             |
     stranger rings            | no_change                    |             |
     stranger answers          | no_change                    |             |
     stranger joins            | unknown_leg                  |             |
     stranger leaves           | no_change                    |             |
+    stranger holds            | no_change                    |             |
+    stranger unholds          | no_change                    |             |
     stranger hangs up         | unknown_leg                  |             |
     stranger is lost          | unknown_leg                  |             |
     invite 12345 fails        | no_change                    |             |
@@ -460,24 +504,32 @@ TABLE = {
     caller answers            | no_change                  |             |
     caller joins              | caller_joined              | three_way   |
     caller leaves             | no_change                  |             |
+    caller holds              | phone_on_hold              |             |
+    caller unholds            | no_change                  |             |
     caller hangs up           | caller_ended               | staff       | 12345: caller_hung_up
     caller is lost            | caller_ended               | staff       | 12345: caller_hung_up
     taker rings               | no_change                  |             |
     taker answers             | no_change                  |             |
     taker joins               | taker_joined               |             |
     taker leaves              | no_change                  |             |
+    taker holds               | phone_on_hold              |             |
+    taker unholds             | no_change                  |             |
     taker hangs up            | taker_ended                | handed_over |
     taker is lost             | taker_ended                | handed_over |
     partner rings             | no_change                  |             |
     partner answers           | no_change                  |             |
     partner joins             | partner_joined             |             |
     partner leaves            | no_change                  |             |
+    partner holds             | phone_on_hold              |             |
+    partner unholds           | no_change                  |             |
     partner hangs up          | partner_ended_partner_left | held        | 12345: partner_left
     partner is lost           | partner_ended_link_lost    | held        | 12345: link_lost
     stranger rings            | no_change                  |             |
     stranger answers          | no_change                  |             |
     stranger joins            | unknown_leg                |             |
     stranger leaves           | no_change                  |             |
+    stranger holds            | no_change                  |             |
+    stranger unholds          | no_change                  |             |
     stranger hangs up         | unknown_leg                |             |
     stranger is lost          | unknown_leg                |             |
     invite 12345 fails        | no_change                  |             |
@@ -523,24 +575,32 @@ TABLE = {
     caller answers            | no_change                 |             |
     caller joins              | caller_joined             |             |
     caller leaves             | caller_left               | consult     |
+    caller holds              | phone_on_hold             |             |
+    caller unholds            | no_change                 |             |
     caller hangs up           | caller_ended              | staff       | 12345: caller_hung_up
     caller is lost            | caller_ended              | staff       | 12345: caller_hung_up
     taker rings               | no_change                 |             |
     taker answers             | no_change                 |             |
     taker joins               | taker_joined              |             |
     taker leaves              | taker_left                | handed_over |
+    taker holds               | phone_on_hold             |             |
+    taker unholds             | no_change                 |             |
     taker hangs up            | taker_ended               | handed_over |
     taker is lost             | taker_ended               | handed_over |
     partner rings             | no_change                 |             |
     partner answers           | no_change                 |             |
     partner joins             | partner_joined            |             |
     partner leaves            | partner_left              | talking     |
+    partner holds             | phone_on_hold             |             |
+    partner unholds           | no_change                 |             |
     partner hangs up          | partner_ended_returned    | talking     | 12345: returned
     partner is lost           | partner_ended_link_lost   | talking     | 12345: link_lost
     stranger rings            | no_change                 |             |
     stranger answers          | no_change                 |             |
     stranger joins            | unknown_leg               |             |
     stranger leaves           | no_change                 |             |
+    stranger holds            | no_change                 |             |
+    stranger unholds          | no_change                 |             |
     stranger hangs up         | unknown_leg               |             |
     stranger is lost          | unknown_leg               |             |
     invite 12345 fails        | no_change                 |             |
@@ -586,24 +646,32 @@ TABLE = {
     caller answers            | no_change                  |             |
     caller joins              | caller_joined              |             |
     caller leaves             | no_change                  |             |
+    caller holds              | phone_on_hold              |             |
+    caller unholds            | no_change                  |             |
     caller hangs up           | caller_ended               | staff       | hang up t1, 12345: caller_hung_up
     caller is lost            | caller_ended               | staff       | hang up t1, 12345: caller_hung_up
     taker rings               | no_change                  |             |
     taker answers             | no_change                  |             |
     taker joins               | unknown_leg                |             |
     taker leaves              | no_change                  |             |
+    taker holds               | no_change                  |             |
+    taker unholds             | no_change                  |             |
     taker hangs up            | unknown_leg                |             |
     taker is lost             | unknown_leg                |             |
     partner rings             | no_change                  |             |
     partner answers           | partner_waiting            |             |
     partner joins             | partner_joined             | handed_over |
     partner leaves            | no_change                  |             |
+    partner holds             | phone_on_hold              |             |
+    partner unholds           | no_change                  |             |
     partner hangs up          | invite_no_answer_rescued   | queued      | rescue, 12345: no_answer
     partner is lost           | invite_unreachable_rescued | queued      | rescue, 12345: unreachable
     stranger rings            | no_change                  |             |
     stranger answers          | no_change                  |             |
     stranger joins            | unknown_leg                |             |
     stranger leaves           | no_change                  |             |
+    stranger holds            | no_change                  |             |
+    stranger unholds          | no_change                  |             |
     stranger hangs up         | unknown_leg                |             |
     stranger is lost          | unknown_leg                |             |
     invite 12345 fails        | leg_will_tell              |             |
@@ -649,24 +717,32 @@ TABLE = {
     caller answers            | no_change                 |             |
     caller joins              | caller_joined             |             |
     caller leaves             | caller_left               |             |
+    caller holds              | phone_on_hold             |             |
+    caller unholds            | no_change                 |             |
     caller hangs up           | caller_ended              | staff       | hang up t1, 12345: completed
     caller is lost            | caller_ended              | staff       | hang up t1, 12345: completed
     taker rings               | no_change                 |             |
     taker answers             | no_change                 |             |
     taker joins               | unknown_leg               |             |
     taker leaves              | no_change                 |             |
+    taker holds               | no_change                 |             |
+    taker unholds             | no_change                 |             |
     taker hangs up            | unknown_leg               |             |
     taker is lost             | unknown_leg               |             |
     partner rings             | no_change                 |             |
     partner answers           | no_change                 |             |
     partner joins             | partner_joined            |             |
     partner leaves            | partner_left              | queued      |
+    partner holds             | phone_on_hold             |             |
+    partner unholds           | no_change                 |             |
     partner hangs up          | partner_ended_completed   | queued      | 12345: completed
     partner is lost           | partner_ended_link_lost   | queued      | 12345: link_lost
     stranger rings            | no_change                 |             |
     stranger answers          | no_change                 |             |
     stranger joins            | unknown_leg               |             |
     stranger leaves           | no_change                 |             |
+    stranger holds            | no_change                 |             |
+    stranger unholds          | no_change                 |             |
     stranger hangs up         | unknown_leg               |             |
     stranger is lost          | unknown_leg               |             |
     invite 12345 fails        | no_change                 |             |
@@ -712,24 +788,32 @@ TABLE = {
     caller answers            | no_change                 |             |
     caller joins              | unknown_leg               |             |
     caller leaves             | no_change                 |             |
+    caller holds              | no_change                 |             |
+    caller unholds            | no_change                 |             |
     caller hangs up           | unknown_leg               |             |
     caller is lost            | unknown_leg               |             |
     taker rings               | no_change                 |             |
     taker answers             | no_change                 |             |
     taker joins               | taker_joined              |             |
     taker leaves              | taker_left                |             |
+    taker holds               | phone_on_hold             |             |
+    taker unholds             | no_change                 |             |
     taker hangs up            | taker_ended               |             | hang up t1
     taker is lost             | taker_ended               |             | hang up t1
     partner rings             | no_change                 |             |
     partner answers           | no_change                 |             |
     partner joins             | partner_joined            |             |
     partner leaves            | partner_left              |             |
+    partner holds             | phone_on_hold             |             |
+    partner unholds           | no_change                 |             |
     partner hangs up          | partner_gone              |             | hang up k
     partner is lost           | partner_gone              |             | hang up k
     stranger rings            | no_change                 |             |
     stranger answers          | no_change                 |             |
     stranger joins            | unknown_leg               |             |
     stranger leaves           | no_change                 |             |
+    stranger holds            | no_change                 |             |
+    stranger unholds          | no_change                 |             |
     stranger hangs up         | unknown_leg               |             |
     stranger is lost          | unknown_leg               |             |
     invite 12345 fails        | no_change                 |             |
@@ -775,24 +859,32 @@ TABLE = {
     caller answers            | no_change                 |             |
     caller joins              | unknown_leg               |             |
     caller leaves             | no_change                 |             |
+    caller holds              | no_change                 |             |
+    caller unholds            | no_change                 |             |
     caller hangs up           | unknown_leg               |             |
     caller is lost            | unknown_leg               |             |
     taker rings               | no_change                 |             |
     taker answers             | no_change                 |             |
     taker joins               | unknown_leg               |             |
     taker leaves              | no_change                 |             |
+    taker holds               | no_change                 |             |
+    taker unholds             | no_change                 |             |
     taker hangs up            | unknown_leg               |             |
     taker is lost             | unknown_leg               |             |
     partner rings             | no_change                 |             |
     partner answers           | no_change                 |             |
     partner joins             | unknown_leg               |             |
     partner leaves            | no_change                 |             |
+    partner holds             | no_change                 |             |
+    partner unholds           | no_change                 |             |
     partner hangs up          | unknown_leg               |             |
     partner is lost           | unknown_leg               |             |
     stranger rings            | no_change                 |             |
     stranger answers          | no_change                 |             |
     stranger joins            | unknown_leg               |             |
     stranger leaves           | no_change                 |             |
+    stranger holds            | no_change                 |             |
+    stranger unholds          | no_change                 |             |
     stranger hangs up         | unknown_leg               |             |
     stranger is lost          | unknown_leg               |             |
     invite 12345 fails        | no_change                 |             |
