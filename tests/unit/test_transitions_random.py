@@ -189,6 +189,7 @@ class Play:
             can.append(self.seat_answers if world.ringing() else self.queue_calls_a_seat)
         if world.channels:
             can += [self.somebody_is_gone] * 2
+            can.append(self.hold_button)
         if world.place in (Place.QUEUE, Place.BRIDGE, Place.MUSIC, Place.HOLD):
             can.append(self.caller_may_hang_up)
         if world.invites:
@@ -220,6 +221,12 @@ class Play:
         channels = list(self.world.channels.values())
         hangups = (NORMAL, NORMAL, NORMAL, *HANGUPS)
         self.world.hang_up(channels[which % len(channels)], hangups[which % len(hangups)])
+
+    def hold_button(self, which: int) -> None:
+        channels = [channel for channel in self.world.channels.values() if channel.up]
+        if channels:
+            leg = channels[which % len(channels)].id
+            self.world.tell((LegHeld, LegUnheld)[which % 2](self.world.now, leg))
 
     def caller_may_hang_up(self, which: int) -> None:
         if which % 4 == 0:
