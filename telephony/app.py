@@ -19,6 +19,7 @@ from telephony.agi import AgiServer
 from telephony.agi.scripts import Scripts
 from telephony.ami import AmiLink, AmiSettings, snapshot
 from telephony.ami.commands import AmiAsterisk
+from telephony.ami.device_questions import DeviceQuestions
 from telephony.ami.devices import DeviceBook
 from telephony.ami.events import EventTranslator
 from telephony.ami.lamps import Lamps
@@ -26,6 +27,7 @@ from telephony.ami.message import AmiMessage
 from telephony.ami.rooms import RoomCommands, RoomTranslator
 from telephony.board import Board
 from telephony.dispatcher import Dispatcher
+from telephony.ended import KEPT
 from telephony.errors import StoreDown
 from telephony.executor import Executor
 from telephony.feed import Feed
@@ -110,6 +112,7 @@ class App:
         )
         self.board = Board(self.switchboard, self.feed, Lamps(self.link), self._clock)
         self.switchboard.on_moved = self.board.moved
+        self.devices.doubt = DeviceQuestions(self.link, self.devices, self.board.moved).ask
         scripts = Scripts(self.dispatcher, self.switchboard, self._expect, self._clock)
         agi = settings.agi.address
         self.agi = AgiServer(agi.host, agi.port, scripts.handlers())
@@ -177,14 +180,16 @@ class App:
     async def _load_calls(self) -> None:
         """Without Redis this is made up for when it is there."""
         try:
+            ended = await self.store.recent(KEPT)
             calls, broken = await self.store.load_all()
         except StoreDown as error:
             log.warning("nothing_remembered", error=str(error))
             return
+        self.dispatcher.remember(reversed(ended))
         for call in calls:
             await self.dispatcher.open(call)
         self._calls_loaded = True
-        log.info("remembered", calls=len(calls), broken=len(broken))
+        log.info("remembered", calls=len(calls), broken=len(broken), ended=len(ended))
 
     # -- what the parts tell each other --------------------------------------------------------
 
@@ -226,7 +231,7 @@ class App:
             await self._load_calls()
             if self.switchboard.ready:
                 await self.recovery.run()
-        await self.dispatcher.save_unsaved()
+        await self.dispatcher.save_all()
         await self.dispatcher.look_up_all()
 
     def _redis_down(self, reason: str) -> None:

@@ -38,6 +38,7 @@ class Desk:
     asking: list[asyncio.Future[Next]] = field(default_factory=list)
     task: asyncio.Task[None] | None = None
     timers: list[asyncio.TimerHandle] = field(default_factory=list)
+    writing: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def put(self, item: Item) -> None:
         try:

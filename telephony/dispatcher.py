@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Protocol
@@ -35,6 +35,7 @@ from telephony.core.events import (
     FreedTimeout,
     HistoryRead,
     InviteTimeout,
+    LegMuted,
 )
 from telephony.core.transitions import decide
 from telephony.desk import Desk, Item, answer
@@ -86,7 +87,6 @@ class Dispatcher:
         self._ended = EndedCalls(clock)
         self._seats: dict[str, str] = {}
         self._background: set[asyncio.Task[None]] = set()
-        self.unsaved: set[str] = set()
 
     # -- asking ------------------------------------------------------------------------------
 
@@ -118,12 +118,18 @@ class Dispatcher:
         self._ended.forget(call.id)
         self._desks[call.id] = desk
         self._index(call)
-        await self._save(call)
+        await self._save(desk)
         self._publish(None, call)
         log.info("call_opened", call=call.id, via=call.via, situation=call.situation)
         desk.task = asyncio.create_task(self._run(desk), name=f"call {call.id}")
         if call.earlier_calls is None:
             self._spawn(self._look_up(call), f"history {call.id}")
+
+    def remember(self, ended: Iterable[Call]) -> None:
+        """Take on calls, the oldest end first, that were over before this run: people ask for them still."""
+        for call in ended:
+            if call.ended_at is not None and call.id not in self._desks and self._ended.get(call.id) is None:
+                self._ended.add(call, call.ended_at)
 
     def post(self, call_id: str, event: Event) -> None:
         """Tell the call of `event`. A call that is over can only release who comes too late."""
@@ -228,14 +234,7 @@ class Dispatcher:
     async def _handle(self, desk: Desk, item: Item) -> None:
         if item.place is not None:
             desk.asking.append(item.place)
-        before = desk.call
-        decision = decide(before, item.event)
-        self._log(before, item.event, decision)
-        if decision.call != before:
-            desk.call = decision.call
-            self._index(decision.call)
-            await self._save(decision.call)
-            self._publish(before, decision.call)
+        decision = await self._decide(desk, item.event)
         failed: Refused | None = None
         for command in decision.commands:
             try:
@@ -243,6 +242,17 @@ class Dispatcher:
             except (LinkDown, Refusal) as error:
                 failed = Refused("asterisk_refused", str(error))
         answer(item.reply, failed or decision.reply or Refused("no_answer", "the event has no answer"))
+
+    async def _decide(self, desk: Desk, event: Event) -> Decision:
+        before = desk.call
+        decision = decide(before, event)
+        self._log(before, event, decision)
+        if decision.call != before:
+            desk.call = decision.call
+            self._index(decision.call)
+            await self._save(desk)
+            self._publish(before, decision.call)
+        return decision
 
     async def _perform(self, desk: Desk, command: Command) -> None:
         match command:
@@ -254,7 +264,9 @@ class Dispatcher:
                 self._await_invite(desk, command.transfer_id, command.seconds)
             case _:
                 event = await self._executor.run(command)
-                if event is not None:
+                if isinstance(event, LegMuted):
+                    await self._decide(desk, event)  # Whoever has pressed is to see it.
+                elif event is not None:
                     desk.put(Item(event))
 
     def _await_invite(self, desk: Desk, transfer_id: str, seconds: float) -> None:
@@ -281,32 +293,31 @@ class Dispatcher:
                 self.post(call.id, item.event)
         self._metrics.call_ended(call)
         log.info("call_ended", call=call.id, **views.latencies(call))
-        self.unsaved.discard(call.id)
-        await self._put_away(call)
+        async with desk.writing:
+            await self._put_away(call)
         for item in unread:
             if item.reply is not None:
                 answer(item.reply, await self._ask_over(call.id, item.event))
 
     # -- telling others ----------------------------------------------------------------------
 
-    async def _save(self, call: Call) -> None:
+    async def _save(self, desk: Desk) -> None:
         """Write before acting. Without the store the call goes on, and is written when the store is back."""
-        try:
-            await self._store.save(call)
-        except StoreDown as error:
-            self.unsaved.add(call.id)
-            log.warning("call_not_saved", call=call.id, error=str(error))
-        else:
-            self.unsaved.discard(call.id)
+        async with desk.writing:  # so that of two writes the later state is the last to arrive
+            if self._desks.get(desk.call.id) is not desk:
+                return  # It is over, and put away.
+            try:
+                await self._store.save(desk.call)
+            except StoreDown as error:
+                log.warning("call_not_saved", call=desk.call.id, error=str(error))
 
-    async def save_unsaved(self) -> None:
-        """Write what could not be written while the store was away."""
-        for call_id in list(self.unsaved):
-            desk = self._desks.get(call_id)
-            if desk is None:
-                self.unsaved.discard(call_id)
-            else:
-                await self._save(desk.call)
+    async def save_all(self) -> None:
+        """Write every live call: the store was away, and may not even have what it once had.
+
+        A call that moves on meanwhile writes itself, and later than this.
+        """
+        for desk in list(self._desks.values()):
+            await self._save(desk)
 
     def _index(self, call: Call) -> None:
         for leg in call.legs:

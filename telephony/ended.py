@@ -24,9 +24,10 @@ class EndedCalls:
         kept_at, call = self._calls.get(call_id, (0.0, None))
         return call if self._clock() - kept_at < KEPT_FOR else None
 
-    def add(self, call: Call) -> None:
+    def add(self, call: Call, ended_at: float | None = None) -> None:
+        """Keep `call`, which has ended now, or when `ended_at` says."""
         now = self._clock()
-        self._calls[call.id] = (now, call)
+        self._calls[call.id] = (now if ended_at is None else ended_at, call)
         for call_id, (kept_at, _) in list(self._calls.items()):
             if len(self._calls) <= KEPT and now - kept_at < KEPT_FOR:
                 break

@@ -25,7 +25,7 @@ from telephony.core.commands import (
     RescueCaller,
     SendDigits,
 )
-from telephony.core.events import Event, InviteFailed
+from telephony.core.events import Event, InviteFailed, LegMuted
 from telephony.errors import LinkDown, Refusal
 
 log = structlog.get_logger("executor")
@@ -58,7 +58,7 @@ class Executor:
         self._clock = clock
 
     async def run(self, command: Command) -> Event | None:
-        """Carry out `command`; returns the event that its failure is, if it failed and that matters to the call.
+        """Carry out `command`; returns what the call must know of it and nobody else tells: a failure, a muted leg.
 
         LinkDown and Refusal are raised for what matters to the presser only (PRESSED).
         """
@@ -74,6 +74,7 @@ class Executor:
                     await self._asterisk.send_digits(command.channel, command.digits)
                 case Mute():
                     await self._asterisk.mute(command.channel, muted=command.muted)
+                    return LegMuted(self._clock(), command.leg_id, command.muted)
                 case HangUp():
                     await self._asterisk.hang_up(command.leg_id, command.channel)
                 case RescueCaller():

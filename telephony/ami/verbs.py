@@ -1,4 +1,4 @@
-"""The three things that are asked of Asterisk again and again: call somebody, move somebody, end a channel."""
+"""What is asked of Asterisk again and again: call somebody, move somebody, end a channel, how a device is."""
 
 from __future__ import annotations
 
@@ -41,6 +41,12 @@ async def redirect(link: AmiLink, channel: str, context: str, exten: str = "s", 
 
 async def set_variable(link: AmiLink, channel: str, name: str, value: str) -> None:
     await link.send("Setvar", {"Channel": channel, "Variable": name, "Value": value})
+
+
+async def device_state(link: AmiLink, device: str) -> str:
+    """What Asterisk says of a device when it is asked, such as `NOT_INUSE`."""
+    answer = await link.send("Getvar", {"Variable": f"DEVICE_STATE({device})"})
+    return answer.get("Value")
 
 
 async def hang_up(link: AmiLink, channel: str) -> None:

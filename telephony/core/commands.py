@@ -50,6 +50,9 @@ class SendDigits:
 
 @dataclass(frozen=True, slots=True)
 class Mute:
+    """Whether the others are to hear the leg. It is muted once Asterisk has said so: `LegMuted`."""
+
+    leg_id: str
     channel: str
     muted: bool
 

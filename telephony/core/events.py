@@ -175,6 +175,15 @@ class MutePressed:
 
 
 @dataclass(frozen=True, slots=True)
+class LegMuted:
+    """Asterisk has muted the leg, or lets it be heard again."""
+
+    at: float
+    leg_id: str
+    muted: bool
+
+
+@dataclass(frozen=True, slots=True)
 class DropPressed:
     """Take one party out of the call. Never the caller."""
 
@@ -227,6 +236,7 @@ Event = (
     | LegEnded
     | LegHeld
     | LegUnheld
+    | LegMuted
     | InviteFailed
     | InviteTimeout
     | CallerFreed

@@ -208,12 +208,9 @@ def mute_pressed(call: Call, event: MutePressed) -> Decision:
     leg = call.leg(event.leg_id)
     if leg is None or not leg.alive:
         return _refuse(call, "unknown_leg", "the call has no such party")
-    if leg.muted is event.muted:
-        return Decision(call, "no_change", reply=Accepted())
-    muted = call.with_leg(replace(leg, muted=event.muted))
-    return Decision(
-        muted, "muted" if event.muted else "unmuted", (Mute(leg.channel, event.muted),), Accepted()
-    )
+    # Also where it is so already: whether a press that Asterisk did not answer was carried out, nobody knows.
+    asked = Mute(leg.id, leg.channel, event.muted)
+    return Decision(call, "mute_asked" if event.muted else "unmute_asked", (asked,), Accepted())
 
 
 def drop_pressed(call: Call, event: DropPressed) -> Decision:

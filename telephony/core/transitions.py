@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import assert_never
 
 from telephony.core import alone, diversions, keys, partners, phone_hold
+from telephony.core.bounds import bounded
 from telephony.core.call import Call, EndReason, Hangup, Leg, LegState, Next, Role, Transfer, TransferState
 from telephony.core.commands import AnswerFreed, Command, Decision, HangUp
 from telephony.core.events import (
@@ -32,6 +33,7 @@ from telephony.core.events import (
     LegHeld,
     LegJoined,
     LegLeft,
+    LegMuted,
     LegRinging,
     LegStarted,
     LegUnheld,
@@ -49,6 +51,11 @@ _BEFORE = {
 
 def decide(call: Call, event: Event) -> Decision:
     """What `event` makes of `call`, and what is to be done about it."""
+    decision = _decide(call, event)
+    return replace(decision, call=bounded(decision.call))
+
+
+def _decide(call: Call, event: Event) -> Decision:
     match event:
         case LegStarted():
             return _leg_started(call, event)
@@ -66,6 +73,8 @@ def decide(call: Call, event: Event) -> Decision:
             return phone_hold.held(call, event)
         case LegUnheld():
             return phone_hold.unheld(call, event)
+        case LegMuted():
+            return _leg_muted(call, event)
         case InviteFailed():
             return partners.invite_failed(call, event)
         case InviteTimeout():
@@ -184,6 +193,14 @@ def _leg_ended(call: Call, event: LegEnded) -> Decision:
             return alone.settle(Decision(call, "taker_ended", brought), event.at)
         case Role.PARTNER:
             return partners.ended(call, was, event)
+
+
+def _leg_muted(call: Call, event: LegMuted) -> Decision:
+    leg = call.leg(event.leg_id)
+    if leg is None or not leg.alive or leg.muted is event.muted:
+        return Decision(call, "no_change")
+    outcome = f"{leg.role}_{'muted' if event.muted else 'unmuted'}"
+    return Decision(call.with_leg(replace(leg, muted=event.muted)), outcome)
 
 
 def _caller_ended(call: Call, event: LegEnded) -> Decision:

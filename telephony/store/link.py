@@ -39,7 +39,9 @@ class RedisLink:
         """Why Redis is away, or was when it last was, for people."""
         self._client = make_client(settings, password)
         self._deadline = settings.deadline
-        self._probe_command: Command = ("SET", keys.probe, "1", "EX", _PROBE_EXPIRES)
+        self._probe_command: Command = ("SET", keys.probe, "1", "GET", "EX", _PROBE_EXPIRES)
+        self._probed = False  # a probe of ours has been written
+        self._emptied = False
         self._interval = interval
         self._slots = asyncio.Semaphore(CONNECTIONS)
         self._tripped = asyncio.Event()
@@ -105,6 +107,9 @@ class RedisLink:
                 (answer,) = await self._exchange((self._probe_command,))
             if isinstance(answer, ResponseError):
                 raise answer
+            # What the last probe wrote has gone: so has everything else (FLUSHALL, a replica without our data).
+            self._emptied |= self._probed and answer is None
+            self._probed = True
         except (RedisError, OSError) as error:
             self._trip(explain(error, self._deadline))
         else:
@@ -116,7 +121,8 @@ class RedisLink:
 
         `on_up` is awaited when Redis is there for the first time and whenever it is there again; `on_down`
         gets the reason. They come in turn, and both after every failure of Redis, however short: `on_up` is
-        the place to write what could not be written.
+        the place to write what could not be written. It comes once more, alone, when Redis has lost what was
+        in it without having been away.
         """
         told_up = False
         while True:
@@ -125,8 +131,11 @@ class RedisLink:
                 if told_up:
                     told_up = False
                     on_down(self.reason)
-            came_up = await self.probe() and not told_up
+            came_up = await self.probe() and (not told_up or self._emptied)
             if came_up:
+                if self._emptied:
+                    log.error("redis_emptied")
+                self._emptied = False
                 told_up = True
                 await self._tell_up(on_up)
             if told_up and not came_up:

@@ -11,8 +11,8 @@ from telephony.core.call import Call
 VERSION = 1
 """Raise it when an older controller could not read a record; `decode` is where older ones are upgraded."""
 
-LIMIT = 256 * 1024
-"""Bytes; a call of a hundred transfers has about 50 kB."""
+LIMIT = 512 * 1024
+"""Bytes; twice what the largest call has (`core.bounds`), and one of a hundred transfers has about 50 kB."""
 
 
 class RecordError(Exception):

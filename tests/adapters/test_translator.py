@@ -292,7 +292,9 @@ def _originated(transfer: str, response: str, reason: int) -> str:
 
 
 class TestDevices:
-    def test_a_phone_that_comes_and_goes_is_known(self, desk: Desk) -> None:
+    def test_a_phone_that_is_said_to_come_or_go_is_asked_for_and_only_then_believed(self, desk: Desk) -> None:
+        asked: list[str] = []
+        desk.devices.doubt = asked.append
         for state, online in (
             ("NOT_INUSE", True),
             ("UNAVAILABLE", False),
@@ -300,15 +302,36 @@ class TestDevices:
             ("INVALID", False),
         ):
             desk.hear(f"Event: DeviceStateChange\r\nDevice: PJSIP/1001\r\nState: {state}\r\n\r\n")
+            assert asked == ["PJSIP/1001"]
+            assert desk.devices.seat_online("1001") is not online
+            desk.devices.answered(asked.pop(), state)
             assert desk.devices.seat_online("1001") is online
 
+    def test_a_phone_that_only_rings_or_talks_is_not_asked_for(self, desk: Desk) -> None:
+        asked: list[str] = []
+        desk.devices.doubt = asked.append
+        desk.devices.answered("PJSIP/1001", "NOT_INUSE")
+        for state in ("RINGING", "INUSE", "ONHOLD", "NOT_INUSE"):
+            desk.hear(f"Event: DeviceStateChange\r\nDevice: PJSIP/1001\r\nState: {state}\r\n\r\n")
+        assert asked == []
+        assert desk.devices.seat_online("1001")
+
+    @pytest.mark.parametrize("device", ["PJSIP/a),INVALID", "Custom:x", "", "PJSIP/" + "9" * 500])
+    def test_devices_that_are_no_phone_are_neither_asked_for_nor_kept(self, desk: Desk, device: str) -> None:
+        asked: list[str] = []
+        desk.devices.doubt = asked.append
+        for state in ("NOT_INUSE", "UNAVAILABLE"):
+            desk.hear(f"Event: DeviceStateChange\r\nDevice: {device}\r\nState: {state}\r\n\r\n")
+        assert asked == []
+        assert not desk.devices.knows(device)
+
     def test_a_seat_is_there_by_its_browser_too(self, desk: Desk) -> None:
-        desk.hear("Event: DeviceStateChange\r\nDevice: PJSIP/1001-web\r\nState: NOT_INUSE\r\n\r\n")
+        desk.devices.answered("PJSIP/1001-web", "NOT_INUSE")
         assert desk.devices.seat_online("1001")
         assert not desk.devices.line_up("1001")
 
     def test_while_the_link_is_down_nothing_counts_as_there(self, desk: Desk) -> None:
-        desk.hear("Event: DeviceStateChange\r\nDevice: PJSIP/line-119\r\nState: NOT_INUSE\r\n\r\n")
+        desk.devices.answered("PJSIP/line-119", "NOT_INUSE")
         assert desk.devices.line_up("119")
         desk.devices.forget()
         assert not desk.devices.line_up("119")

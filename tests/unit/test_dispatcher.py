@@ -8,11 +8,12 @@ from collections.abc import AsyncIterator, Callable
 import pytest
 
 from telephony import desk
-from telephony.core.call import Call, Caller, EndReason, Hangup, Leg, LegState, Role, Situation
+from telephony.core.call import Call, Caller, DiversionKind, EndReason, Hangup, Leg, LegState, Role, Situation
 from telephony.core.commands import Accepted, InvitePartner, Next, Refused, Reply
 from telephony.core.events import (
     CallerFreed,
     CancelPressed,
+    DiversionRecorded,
     Event,
     LeavePressed,
     LegEnded,
@@ -21,6 +22,7 @@ from telephony.core.events import (
     LegRinging,
     LegStarted,
     LinePressed,
+    MutePressed,
 )
 from telephony.dispatcher import Dispatcher
 from telephony.ended import KEPT, KEPT_FOR
@@ -54,6 +56,9 @@ class FakeAsterisk:
     async def rescue(self, channel: str) -> None:
         self._note(f"rescue {channel}")
 
+    async def mute(self, channel: str, *, muted: bool) -> None:
+        self._note(f"{'mute' if muted else 'unmute'} {channel}")
+
     def _note(self, text: str) -> None:
         self.log.append(text)
         if self.down:
@@ -67,6 +72,7 @@ class FakeStore:
         self.log = log
         self.saved: dict[str, Call] = {}
         self.finished: list[str] = []
+        self.written_after_end: list[str] = []
         self.down = False
         self.gate = asyncio.Event()
         self.gate.set()
@@ -76,6 +82,8 @@ class FakeStore:
         if self.down:
             raise StoreDown("down")
         self.log.append(f"save {call.situation}")
+        if call.id in self.finished:
+            self.written_after_end.append(call.id)
         self.saved[call.id] = call
 
     async def finish(self, call: Call) -> None:
@@ -159,20 +167,29 @@ class TestLiveCalls:
         await office.taken()
         assert isinstance(await office.press(), Accepted)
         assert "invite 12345" in office.log
-        assert office.dispatcher.unsaved == {"c"}
         office.store.down = False
-        await office.dispatcher.save_unsaved()
+        await office.dispatcher.save_all()
         assert office.store.saved["c"] == office.call()
-        assert office.dispatcher.unsaved == set()
 
-    async def test_a_call_that_ended_unsaved_is_not_written_again(self, office: Office) -> None:
+    async def test_a_store_that_has_lost_everything_gets_the_live_calls_again(self, office: Office) -> None:
         await office.taken()
-        await office.over()
-        office.dispatcher.unsaved.add("c")
-        office.log.clear()
-        await office.dispatcher.save_unsaved()
-        assert office.log == []
-        assert office.dispatcher.unsaved == set()
+        office.store.saved.clear()
+        await office.dispatcher.save_all()
+        assert office.store.saved == {"c": office.call()}
+
+    async def test_a_call_that_ends_while_everything_is_written_is_not_written_after_its_end(
+        self, office: Office
+    ) -> None:
+        await office.taken("1001", "k", "c")
+        await office.taken("1002", "k2", "c2")
+        office.store.gate.clear()
+        writing = asyncio.create_task(office.dispatcher.save_all())
+        ending = asyncio.create_task(office.over("c2", "k2"))
+        await asyncio.sleep(0)  # Both have begun.
+        office.store.gate.set()
+        await asyncio.gather(writing, ending)
+        assert office.store.finished == ["c2"]
+        assert office.store.written_after_end == []
 
     async def test_an_invitation_that_asterisk_cannot_take_ends_the_transfer(self, office: Office) -> None:
         await office.taken()
@@ -251,6 +268,35 @@ class TestLiveCalls:
     async def test_an_unknown_call_cannot_be_pressed(self, office: Office) -> None:
         with pytest.raises(NotFound):
             await office.press()
+
+
+class TestMute:
+    """A party is muted when Asterisk has said so, and not when somebody has asked for it."""
+
+    async def mute(self, office: Office, *, muted: bool = True) -> Reply:
+        return await office.dispatcher.ask("c", MutePressed(office.now, "k", muted))
+
+    async def test_whoever_is_told_that_the_party_is_muted_sees_it_so(self, office: Office) -> None:
+        await office.taken()
+        assert await self.mute(office) == Accepted()
+        assert office.call().takers[0].muted
+        assert office.store.saved["c"].takers[0].muted
+
+    async def test_a_party_that_asterisk_does_not_mute_is_not_shown_as_muted(self, office: Office) -> None:
+        await office.taken()
+        office.asterisk.down = True
+        assert isinstance(await self.mute(office), Refused)
+        assert not office.call().takers[0].muted
+        assert not office.store.saved["c"].takers[0].muted
+
+    async def test_a_press_that_nobody_knows_the_end_of_can_be_taken_back(self, office: Office) -> None:
+        await office.taken()
+        office.asterisk.down = True
+        await self.mute(office)
+        office.asterisk.down = False
+        office.log.clear()
+        await self.mute(office, muted=False)
+        assert office.log == ["unmute PJSIP/k"]
 
 
 class TestSeats:
@@ -407,6 +453,31 @@ class TestAfterARestart:
         assert later.dispatcher.call_of_seat("1001") == later.call()
         await later.dispatcher.close()
 
+    async def test_a_call_that_had_just_ended_can_be_read_and_diverted_for_as_long_as_before(
+        self, office: Office
+    ) -> None:
+        await office.taken()
+        await office.over()
+        later = Office()
+        later.now = office.now + KEPT_FOR - 1.0
+        later.dispatcher.remember([office.call()])
+        diverted = DiversionRecorded(later.now, "1001", "d1", DiversionKind.PLATFORM, "119")
+        assert await later.dispatcher.ask("c", diverted) == Accepted(diversion_id="d1")
+        assert later.store.finished == ["c"]
+        later.now += 2.0
+        assert later.dispatcher.get("c") is None
+
+    async def test_a_call_that_is_live_again_is_not_taken_for_one_that_is_over(self, office: Office) -> None:
+        await office.taken()
+        live = office.call()
+        await office.over()
+        later = Office()
+        later.dispatcher.remember([office.call()])
+        await later.dispatcher.open(live)
+        later.dispatcher.remember([office.call()])
+        assert not later.call().ended
+        await later.dispatcher.close()
+
 
 class TestCallsThatAreOver:
     """A call that is over can be read for a while, and nothing more."""
@@ -477,7 +548,6 @@ class TestCallsThatAreOver:
         office.store.down = True
         await office.over()
         assert office.call().ended
-        assert office.dispatcher.unsaved == set()
 
     async def test_an_id_that_comes_again_is_a_live_call_again(self, office: Office) -> None:
         await office.taken()

@@ -6,7 +6,7 @@ import pytest
 
 from telephony.core.call import EndReason, Hangup, Mode, Role, Situation, TransferState
 from telephony.core.commands import Accepted, Decision, Refused
-from telephony.core.events import InviteTimeout, MutePressed
+from telephony.core.events import InviteTimeout, LegMuted, MutePressed
 from tests.unit.story import BUSY, LOST, RELEASED, Story
 
 
@@ -462,6 +462,8 @@ class TestMute:
         story = Story().taken()
         story.tell(MutePressed(story.at, "k", muted=True))
         assert story.did() == ["mute k"]
+        assert not story.call.takers[0].muted
+        story.tell(LegMuted(story.at, "k", muted=True))
         story.hold_key()
         story.leave("c")
         story.leave("k")

@@ -27,6 +27,7 @@ from telephony.core.events import (
     LegHeld,
     LegJoined,
     LegLeft,
+    LegMuted,
     LegRinging,
     LegStarted,
     LegUnheld,
@@ -90,6 +91,8 @@ def _events() -> dict[str, Event]:
         "partner's key, no partner": ReturnPressed(AT, "k"),
         "mute taker": MutePressed(AT, "k", True),
         "unmute taker": MutePressed(AT, "k", False),
+        "taker is muted": LegMuted(AT, "k", True),
+        "stranger is muted": LegMuted(AT, "x", True),
         "mute stranger": MutePressed(AT, "x", True),
         "drop caller": DropPressed(AT, "c"),
         "drop taker": DropPressed(AT, "k"),
@@ -203,6 +206,8 @@ TABLE = {
     partner's key, no partner | refused_no_call           |             |
     mute taker                | refused_unknown_leg       |             |
     unmute taker              | refused_unknown_leg       |             |
+    taker is muted            | no_change                 |             |
+    stranger is muted         | no_change                 |             |
     mute stranger             | refused_unknown_leg       |             |
     drop caller               | refused_never_the_caller  |             |
     drop taker                | refused_unknown_leg       |             |
@@ -272,8 +277,10 @@ TABLE = {
     key return                | refused_not_over_a_line       |             |
     partner's key             | refused_no_call               |             |
     partner's key, no partner | refused_no_call               |             |
-    mute taker                | muted                         |             | mute k
-    unmute taker              | no_change                     |             |
+    mute taker                | mute_asked                    |             | mute k
+    unmute taker              | unmute_asked                  |             | unmute k
+    taker is muted            | taker_muted                   |             |
+    stranger is muted         | no_change                     |             |
     mute stranger             | refused_unknown_leg           |             |
     drop caller               | refused_never_the_caller      |             |
     drop taker                | refused_last_with_caller      |             |
@@ -343,8 +350,10 @@ TABLE = {
     key return                | refused_not_over_a_line      |             |
     partner's key             | refused_no_call              |             |
     partner's key, no partner | refused_no_call              |             |
-    mute taker                | muted                        |             | mute k
-    unmute taker              | no_change                    |             |
+    mute taker                | mute_asked                   |             | mute k
+    unmute taker              | unmute_asked                 |             | unmute k
+    taker is muted            | taker_muted                  |             |
+    stranger is muted         | no_change                    |             |
     mute stranger             | refused_unknown_leg          |             |
     drop caller               | refused_never_the_caller     |             |
     drop taker                | refused_last_with_caller     |             |
@@ -414,8 +423,10 @@ TABLE = {
     key return                | refused_not_over_a_line       |             |
     partner's key             | refused_no_call               |             |
     partner's key, no partner | refused_no_call               |             |
-    mute taker                | muted                         |             | mute k
-    unmute taker              | no_change                     |             |
+    mute taker                | mute_asked                    |             | mute k
+    unmute taker              | unmute_asked                  |             | unmute k
+    taker is muted            | taker_muted                   |             |
+    stranger is muted         | no_change                     |             |
     mute stranger             | refused_unknown_leg           |             |
     drop caller               | refused_never_the_caller      |             |
     drop taker                | refused_last_with_caller      |             |
@@ -485,8 +496,10 @@ TABLE = {
     key return                | refused_not_over_a_line      |             |
     partner's key             | refused_no_call              |             |
     partner's key, no partner | refused_no_call              |             |
-    mute taker                | muted                        |             | mute k
-    unmute taker              | no_change                    |             |
+    mute taker                | mute_asked                   |             | mute k
+    unmute taker              | unmute_asked                 |             | unmute k
+    taker is muted            | taker_muted                  |             |
+    stranger is muted         | no_change                    |             |
     mute stranger             | refused_unknown_leg          |             |
     drop caller               | refused_never_the_caller     |             |
     drop taker                | refused_last_with_caller     |             |
@@ -556,8 +569,10 @@ TABLE = {
     key return                | refused_not_over_a_line    |             |
     partner's key             | partner_returns            |             | hang up t1, 12345: returned
     partner's key, no partner | refused_no_call            |             |
-    mute taker                | muted                      |             | mute k
-    unmute taker              | no_change                  |             |
+    mute taker                | mute_asked                 |             | mute k
+    unmute taker              | unmute_asked               |             | unmute k
+    taker is muted            | taker_muted                |             |
+    stranger is muted         | no_change                  |             |
     mute stranger             | refused_unknown_leg        |             |
     drop caller               | refused_never_the_caller   |             |
     drop taker                | taker_dropped              |             | hang up k
@@ -627,8 +642,10 @@ TABLE = {
     key return                | refused_not_over_a_line   |             |
     partner's key             | partner_returns           |             | hang up t1, 12345: returned
     partner's key, no partner | refused_no_call           |             |
-    mute taker                | muted                     |             | mute k
-    unmute taker              | no_change                 |             |
+    mute taker                | mute_asked                |             | mute k
+    unmute taker              | unmute_asked              |             | unmute k
+    taker is muted            | taker_muted               |             |
+    stranger is muted         | no_change                 |             |
     mute stranger             | refused_unknown_leg       |             |
     drop caller               | refused_never_the_caller  |             |
     drop taker                | taker_dropped             |             | hang up k
@@ -700,6 +717,8 @@ TABLE = {
     partner's key, no partner | refused_no_call            |             |
     mute taker                | refused_unknown_leg        |             |
     unmute taker              | refused_unknown_leg        |             |
+    taker is muted            | no_change                  |             |
+    stranger is muted         | no_change                  |             |
     mute stranger             | refused_unknown_leg        |             |
     drop caller               | refused_never_the_caller   |             |
     drop taker                | refused_unknown_leg        |             |
@@ -771,6 +790,8 @@ TABLE = {
     partner's key, no partner | refused_no_call           |             |
     mute taker                | refused_unknown_leg       |             |
     unmute taker              | refused_unknown_leg       |             |
+    taker is muted            | no_change                 |             |
+    stranger is muted         | no_change                 |             |
     mute stranger             | refused_unknown_leg       |             |
     drop caller               | refused_never_the_caller  |             |
     drop taker                | refused_unknown_leg       |             |
@@ -840,8 +861,10 @@ TABLE = {
     key return                | refused_no_call           |             |
     partner's key             | refused_no_call           |             |
     partner's key, no partner | refused_no_call           |             |
-    mute taker                | muted                     |             | mute k
-    unmute taker              | no_change                 |             |
+    mute taker                | mute_asked                |             | mute k
+    unmute taker              | unmute_asked              |             | unmute k
+    taker is muted            | taker_muted               |             |
+    stranger is muted         | no_change                 |             |
     mute stranger             | refused_unknown_leg       |             |
     drop caller               | refused_unknown_leg       |             |
     drop taker                | taker_dropped             |             | hang up k
@@ -913,6 +936,8 @@ TABLE = {
     partner's key, no partner | refused_no_call           |             |
     mute taker                | refused_unknown_leg       |             |
     unmute taker              | refused_unknown_leg       |             |
+    taker is muted            | no_change                 |             |
+    stranger is muted         | no_change                 |             |
     mute stranger             | refused_unknown_leg       |             |
     drop caller               | refused_unknown_leg       |             |
     drop taker                | refused_unknown_leg       |             |
