@@ -59,7 +59,12 @@ class App:
         self.feed = Feed()
         self.devices = DeviceBook()
         keys = Keys(settings.hotline)
-        self.redis = RedisLink(settings.redis, state.secrets.get("redis"), keys)
+        self.redis = RedisLink(
+            settings.redis,
+            state.secrets.get("redis"),
+            keys,
+            sentinel_password=state.secrets.optional("sentinel"),
+        )
         self.store = RedisStore(self.redis, keys, settings.history)
         past = RedisHistory(self.redis, keys, settings.history)
         self.histories = Histories(past, settings.history, self._clock)

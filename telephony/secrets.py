@@ -51,6 +51,10 @@ class Secrets:
             raise ConfigError(f"{path}: is empty; remove it, and `telephony provision` makes another")
         return secret
 
+    def optional(self, name: str) -> str:
+        """The secret `name`, which an administrator puts there where it is needed; else empty. ConfigError."""
+        return self.get(name) if (self._directory / name).exists() else ""
+
     def ensure(self, name: str) -> str:
         """The secret `name`, made now if there is none yet."""
         if not (self._directory / name).exists():

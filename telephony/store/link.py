@@ -29,15 +29,23 @@ class RedisLink:
 
     The first failure opens the breaker: from then on commands raise StoreDown at once, until a probe finds
     Redis back. The probe is a write, because a full or read-only Redis still answers PING. `interval` is
-    the time in seconds between probes.
+    the time in seconds between probes. `sentinel_password`: the sentinels' own, where they have one.
     """
 
-    def __init__(self, settings: RedisSettings, password: str, keys: Keys, *, interval: float = 1.0) -> None:
+    def __init__(
+        self,
+        settings: RedisSettings,
+        password: str,
+        keys: Keys,
+        *,
+        interval: float = 1.0,
+        sentinel_password: str = "",
+    ) -> None:
         self.up = False
         """Whether commands are sent; false until the first probe."""
         self.reason = "Redis has not been asked yet"
         """Why Redis is away, or was when it last was, for people."""
-        self._client = make_client(settings, password)
+        self._client = make_client(settings, password, sentinel_password)
         self._deadline = settings.deadline
         self._probe_command: Command = ("SET", keys.probe, "1", "GET", "EX", _PROBE_EXPIRES)
         self._probed = False  # a probe of ours has been written

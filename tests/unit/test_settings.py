@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from telephony import asterisk_files
 from telephony.core.call import Mode
 from telephony.errors import ConfigError
-from telephony.settings import Settings, load
+from telephony.settings import Address, SentinelUrl, Settings, load
 from tests.unit.hotline_toml import GOOD, changed, refusal, written
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -201,7 +201,29 @@ class TestLimits:
         message = refusal(tmp_path, changed("[redis]", f"[redis]\ndeadline = {seconds}"))
         assert message.startswith("redis.deadline must be 0.01 to 60 seconds")
 
-    @pytest.mark.parametrize("url", ["", "127.0.0.1", "http://127.0.0.1/", "redis://", "redis://:secret@h/0"])
+    @pytest.mark.parametrize(
+        ("url", "found"),
+        [
+            ("redis://h/0", None),
+            ("redis+sentinel://h:1/s", SentinelUrl((Address("h", 1),), "s", 0, tls=False)),
+            (
+                "rediss+sentinel://h:26379,127.0.0.2:2/hotline-110/3",
+                SentinelUrl((Address("h", 26379), Address("127.0.0.2", 2)), "hotline-110", 3, tls=True),
+            ),
+        ],
+    )
+    def test_redis_is_one_or_its_sentinels(self, tmp_path: Path, url: str, found: SentinelUrl | None) -> None:
+        settings = load(written(tmp_path, changed("redis://127.0.110.1:6379/0", url)))
+        assert SentinelUrl.parse(settings.redis.url) == found
+
+    @pytest.mark.parametrize(
+        "url",
+        [
+            *("", "127.0.0.1", "http://127.0.0.1/", "redis://", "redis://:secret@h/0"),
+            *("redis+sentinel://h:1", "redis+sentinel://h/s", "redis+sentinel://h:1,/s"),
+            *("redis+sentinel://:secret@h:1/s", "redis+sentinel://h:1/s/x", "redis+sentinel://h:x/s/0"),
+        ],
+    )
     def test_redis_has_an_address_and_no_password_in_it(self, tmp_path: Path, url: str) -> None:
         message = refusal(tmp_path, changed("redis://127.0.110.1:6379/0", url))
         assert message.startswith("redis.url: ")

@@ -45,11 +45,17 @@ class RedisServer:
 
     async def start(self, *options: str, until: bytes = b"+PONG") -> None:
         """Start it with an append-only file, so that a restart loses nothing, until PING is answered so."""
+        files = ("--appendonly", "yes", "--appendfsync", "always", "--save", "")
+        await self._start(*files, *options, until=until)
+
+    async def _start(self, *options: str, until: bytes) -> None:
+        conf, rest = options[:1], options[1:]
+        if conf and conf[0].startswith("--"):
+            conf, rest = (), options
         with self.log.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
-                *DebianRoot.from_environment().argv("usr/bin/redis-server"),
-                *("--bind", ADDRESS, "--port", str(self.port), "--dir", str(self._home)),
-                *("--appendonly", "yes", "--appendfsync", "always", "--save", "", *options),
+                *DebianRoot.from_environment().argv("usr/bin/redis-server", *conf),
+                *("--bind", ADDRESS, "--port", str(self.port), "--dir", str(self._home), *rest),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -57,6 +63,17 @@ class RedisServer:
         async with asyncio.timeout(LIMIT):
             while not (await self._ping()).startswith(until):  # noqa: ASYNC110 - another process tells nobody
                 await asyncio.sleep(0.01)
+
+    async def watch_over(self, master: RedisServer, service: str, away: int) -> None:
+        """Start it as a sentinel, alone and so a quorum; a master that is silent for `away` ms is replaced."""
+        conf = self._home / "sentinel.conf"
+        conf.write_text(
+            f"sentinel monitor {service} {ADDRESS} {master.port} 1\n"
+            f"sentinel down-after-milliseconds {service} {away}\n"
+            f"sentinel failover-timeout {service} 2000\n",
+            encoding="utf-8",
+        )
+        await self._start(str(conf), "--sentinel", until=b"+PONG")
 
     async def stop(self) -> None:
         """Kill it, frozen or not; what it has written stays."""

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import socket
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
 from redis.asyncio import Redis
+from redis.exceptions import ResponseError
 from structlog.testing import capture_logs
 
 from telephony.errors import ConfigError, StoreDown
@@ -314,6 +316,38 @@ class TestBreaker:
         await server.stop()
         await server.start()
         await link.ask(SET)
+
+    async def test_a_redis_that_loses_its_data_without_being_away_is_told_of(
+        self, link: RedisLink, redis: Redis, watch: Watch
+    ) -> None:
+        await until(lambda: watch.told == ["up"])
+        await redis.flushall()
+        await until(lambda: watch.told == ["up", "up"])
+        assert link.up
+
+    async def test_a_redis_that_comes_back_without_its_data_is_told_of_once(
+        self, server: RedisServer, link: RedisLink, watch: Watch, tmp_path: Path
+    ) -> None:
+        await server.stop()
+        await until(lambda: len(watch.told) == 2)
+        shutil.rmtree(tmp_path / "appendonlydir")
+        await server.start()
+        await until(lambda: len(watch.told) == 3)
+        await link.ask(SET)
+        assert watch.told[2:] == ["up"]
+
+    async def test_a_redis_that_cannot_write_its_file_is_told_of_and_believed_when_it_can(
+        self, link: RedisLink, redis: Redis, watch: Watch, tmp_path: Path
+    ) -> None:
+        await redis.config_set("save", "3600 1")
+        (tmp_path / "dump.rdb").mkdir()  # A directory in its place: the file cannot be written.
+        with suppress(ResponseError):
+            await redis.bgsave()
+        await until(lambda: not link.up)
+        assert link.reason == "Redis answers MISCONF"
+        (tmp_path / "dump.rdb").rmdir()
+        await redis.bgsave()
+        await until(lambda: watch.told[-1] == "up")
 
     async def test_a_redis_that_comes_late_is_told_of(self, server: RedisServer) -> None:
         link = server.link()
