@@ -14,7 +14,7 @@ from pathlib import Path
 import msgspec
 from msgspec import inspect
 
-from telephony import checks
+from telephony import checks, sentinel_url
 from telephony.core.call import Mode
 from telephony.core.number import is_number
 from telephony.errors import ConfigError
@@ -25,8 +25,7 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
 _DTMF = re.compile(r"\*[0-9]{1,3}")
 _CODE = re.compile(r"[0-9]{1,16}")
 _DIAL_IN = re.compile(r"[0-9]{2,16}")
-_SENTINELS = re.compile(r"redis(s?)\+sentinel://([^@/\s]+)/([A-Za-z0-9._-]+)(?:/([0-9]{1,4}))?")
-_REDIS = re.compile(rf"(rediss?|unix)://[^@\s]+|{_SENTINELS.pattern}")
+_REDIS = re.compile(rf"(rediss?|unix)://[^@\s]+|{sentinel_url.PATTERN}")
 _RESERVED_KEYS = frozenset(  # keys that are no line
     {"cancel", "leave", "hold", "resume", "merge", "return", "platform", "guidance"}
 )
@@ -121,35 +120,9 @@ class ApiSettings:
         Address.parse(self.tls_bind)
 
 
-@dataclass(frozen=True, slots=True)
-class SentinelUrl:
-    """`redis+sentinel://host:26379,host2:26379/service/0`: who knows where the master of `service` is.
-
-    `rediss+sentinel` asks the sentinels and the master over TLS.
-    """
-
-    sentinels: tuple[Address, ...]
-    service: str
-    database: int
-    tls: bool
-
-    @classmethod
-    def parse(cls, url: str) -> SentinelUrl | None:
-        """From a URL; None if it is of another kind. ValueError if one of its addresses is not host:port."""
-        found = _SENTINELS.fullmatch(url)
-        if found is None:
-            return None
-        tls, addresses, service, database = found.groups()
-        try:
-            sentinels = tuple(Address.parse(address) for address in addresses.split(","))
-        except ValueError as error:
-            raise ValueError(f"redis.url: {error}") from error
-        return cls(sentinels, service, int(database or 0), bool(tls))
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RedisSettings:
-    """`url` without its password, which is a secret file's; of one Redis, or of its sentinels (`SentinelUrl`).
+    """`url` without its password, which is a secret file's; of one Redis, or of its sentinels (`sentinel_url`).
 
     `deadline` of one command in seconds.
     """
@@ -159,7 +132,7 @@ class RedisSettings:
 
     def __post_init__(self) -> None:
         _must(_REDIS, "redis.url", self.url)
-        SentinelUrl.parse(self.url)
+        sentinel_url.SentinelUrl.parse(self.url)
         checks.within("redis.deadline", self.deadline, 0.01, 60, " seconds")
 
 

@@ -10,7 +10,8 @@ from redis.asyncio.sentinel import Sentinel, SentinelConnectionPool
 from redis.backoff import NoBackoff
 
 from telephony.errors import ConfigError
-from telephony.settings import RedisSettings, SentinelUrl
+from telephony.sentinel_url import SentinelUrl
+from telephony.settings import RedisSettings
 
 CONNECTIONS = 16
 """Commands at once; more do not make one Redis faster."""
@@ -59,7 +60,6 @@ def _pool_by_sentinel(
         "socket_connect_timeout": each,
         "ssl": url.tls,
     }
-    sentinels = [(address.host, address.port) for address in url.sentinels]
-    manager = Sentinel(sentinels, sentinel_kwargs=asking)  # type: ignore[no-untyped-call]
+    manager = Sentinel(url.sentinels, sentinel_kwargs=asking)  # type: ignore[no-untyped-call]
     options |= {"db": url.database, "ssl": url.tls}
     return _SentinelPool(url.service, manager, **options)  # type: ignore[no-untyped-call]

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from telephony import asterisk_files
 from telephony.core.call import Mode
 from telephony.errors import ConfigError
-from telephony.settings import Address, SentinelUrl, Settings, load
+from telephony.sentinel_url import SentinelUrl
+from telephony.settings import Settings, load
 from tests.unit.hotline_toml import GOOD, changed, refusal, written
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -205,10 +206,10 @@ class TestLimits:
         ("url", "found"),
         [
             ("redis://h/0", None),
-            ("redis+sentinel://h:1/s", SentinelUrl((Address("h", 1),), "s", 0, tls=False)),
+            ("redis+sentinel://h:1/s", SentinelUrl((("h", 1),), "s", 0, tls=False)),
             (
                 "rediss+sentinel://h:26379,127.0.0.2:2/hotline-110/3",
-                SentinelUrl((Address("h", 26379), Address("127.0.0.2", 2)), "hotline-110", 3, tls=True),
+                SentinelUrl((("h", 26379), ("127.0.0.2", 2)), "hotline-110", 3, tls=True),
             ),
         ],
     )
