@@ -17,6 +17,8 @@ log = structlog.get_logger("call")
 
 INBOX = 1000  # events; a call that has this many unread is broken, not busy
 
+LATE = 1.0  # s; longer than it takes to ask Asterisk again how things stand
+
 T = TypeVar("T")
 
 
@@ -61,10 +63,21 @@ class Desk:
         self.asking.clear()
 
     def later(self, seconds: float, event: Callable[[], Event]) -> None:
-        """Put `event()` into the inbox after a while."""
+        """Put `event()` into the inbox after a while.
+
+        Much later than that, this process has stood still: what has happened meanwhile is to be read first.
+        """
         loop = asyncio.get_running_loop()
+        due = loop.time() + seconds
+
+        def fire() -> None:
+            if loop.time() - due > LATE:
+                self.later(LATE, event)
+            else:
+                self.put(Item(event()))
+
         self.timers = [timer for timer in self.timers if timer.when() > loop.time() and not timer.cancelled()]
-        self.timers.append(loop.call_later(seconds, lambda: self.put(Item(event()))))
+        self.timers.append(loop.call_at(due, fire))
 
     def cancel_timers(self) -> None:
         for timer in self.timers:

@@ -41,7 +41,7 @@ class Asterisk(Protocol):
 
     async def hang_up(self, leg_id: str, channel: str) -> None: ...
 
-    async def rescue(self, channel: str) -> None: ...
+    async def rescue(self, channel: str, *, from_talk: bool) -> None: ...
 
     async def hold(self, channel: str) -> None: ...
 
@@ -78,7 +78,7 @@ class Executor:
                 case HangUp():
                     await self._asterisk.hang_up(command.leg_id, command.channel)
                 case RescueCaller():
-                    await self._asterisk.rescue(command.channel)
+                    await self._asterisk.rescue(command.channel, from_talk=command.from_talk)
                 case AnswerFreed() | AwaitFreed() | AwaitInvite():
                     raise TypeError(f"{type(command).__name__} is the dispatcher's to carry out")
                 case _:

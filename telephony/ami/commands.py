@@ -5,12 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+import structlog
+
 from telephony.ami import verbs
 from telephony.ami.link import AmiLink
 from telephony.asterisk_files import line_uri
 from telephony.core.commands import InvitePartner
 from telephony.errors import Refusal
 from telephony.settings import LineSettings, Settings
+
+log = structlog.get_logger("ami")
 
 DIGIT_LENGTH = 0.1  # s
 DIGIT_PAUSE = 0.2  # s from the beginning of one digit to that of the next
@@ -94,6 +98,12 @@ class AmiAsterisk:
         state = "on" if muted else "off"
         await self._link.send("MuteAudio", {"Channel": channel, "Direction": "in", "State": state})
 
-    async def rescue(self, channel: str) -> None:
-        """Send the caller's channel to the head of the queue, the same seat first."""
+    async def rescue(self, channel: str, *, from_talk: bool) -> None:
+        """Send the caller's channel to the head of the queue, the same seat first.
+
+        The dialplan rescues by itself where we are late, so a caller whom somebody has by now is left there.
+        """
+        if not from_talk and await verbs.talks(self._link, channel):
+            log.info("rescue_not_needed", channel=channel)
+            return
         await verbs.redirect(self._link, channel, "rescue")

@@ -21,6 +21,7 @@ from telephony.errors import LinkDown
 
 log = structlog.get_logger("ami")
 
+_PULSE = 0.2  # s
 _LATE_PINGS = 5
 """So many pings in a row may go unanswered while other messages still arrive."""
 
@@ -70,6 +71,7 @@ class AmiLink:
         self._wire: AmiProtocol | None = None
         self._up_since: float | None = None
         self._told = ""
+        self._beat = clock()
 
     @property
     def up(self) -> bool:
@@ -98,6 +100,19 @@ class AmiLink:
 
     async def run(self) -> None:
         """Connect, log in and serve, for ever; ends by cancellation only, with everything closed."""
+        pulse = asyncio.create_task(self._keep_pulse(), name="ami-pulse")
+        try:
+            await self._serve_for_ever()
+        finally:
+            pulse.cancel()
+
+    async def _keep_pulse(self) -> None:
+        """By this it is known when the process has stood still."""
+        while True:
+            self._beat = self._clock()
+            await asyncio.sleep(_PULSE)
+
+    async def _serve_for_ever(self) -> None:
         pause = self._settings.backoff_first
         while True:
             self._up_since = None
@@ -149,7 +164,10 @@ class AmiLink:
             async with asyncio.timeout(settings.connect_deadline):
                 _, wire = await asyncio.get_running_loop().create_connection(
                     lambda: AmiProtocol(
-                        deliver, max_message=settings.max_message, max_unsent=settings.max_unsent
+                        deliver,
+                        max_message=settings.max_message,
+                        max_unsent=settings.max_unsent,
+                        stood_still=lambda: self._clock() - self._beat,
                     ),
                     settings.host,
                     settings.port,

@@ -25,6 +25,10 @@ _MAX_BANNER = 128
 _LINE_END = b"\r\n"
 _MESSAGE_END = b"\r\n\r\n"
 
+STALE = 1.0
+"""Seconds for which this process may stand still (frozen, or kept from running) and still believe what it reads
+then. The dialplan waits as long for an answer, and goes on by itself."""
+
 
 class _Question:
     """An action that waits for its answer: one response, or a list as well."""
@@ -63,10 +67,17 @@ class AmiProtocol(AMIProtocol):  # type: ignore[misc]
 
     `on_event` gets every event in the order of the wire, synchronously; what it raises is logged. When a
     message answers a `request`, the task that awaits it runs before the next message is looked at, so
-    that it too sees the order of the wire.
+    that it too sees the order of the wire. `stood_still` tells for how many seconds nothing has run here.
     """
 
-    def __init__(self, on_event: Callable[[AmiMessage], None], *, max_message: int, max_unsent: int) -> None:
+    def __init__(
+        self,
+        on_event: Callable[[AmiMessage], None],
+        *,
+        max_message: int,
+        max_unsent: int,
+        stood_still: Callable[[], float] = lambda: 0.0,
+    ) -> None:
         loop = asyncio.get_running_loop()
         self.on_event = on_event
         self.greeted: asyncio.Future[None] = loop.create_future()
@@ -81,6 +92,7 @@ class AmiProtocol(AMIProtocol):  # type: ignore[misc]
         self.closed = False
         self._max_message = max_message
         self._max_unsent = max_unsent
+        self._stood_still = stood_still
         self._rest = bytearray()
         self._resume: asyncio.Handle | None = None
 
@@ -118,6 +130,10 @@ class AmiProtocol(AMIProtocol):  # type: ignore[misc]
 
     def data_received(self, data: bytes) -> None:
         if self.closed:
+            return
+        if (seconds := self._stood_still()) > STALE:
+            # To act on old news may part those whom the dialplan has brought together since: find out anew.
+            self.close(f"we stood still for {seconds:.1f} s: what has come meanwhile is old")
             return
         self.received += len(data)
         rest = self._rest

@@ -43,6 +43,12 @@ async def set_variable(link: AmiLink, channel: str, name: str, value: str) -> No
     await link.send("Setvar", {"Channel": channel, "Variable": name, "Value": value})
 
 
+async def talks(link: AmiLink, channel: str) -> bool:
+    """Whether the channel is in a conversation with somebody."""
+    (status,) = await link.ask("Status", {"Channel": channel})
+    return status.get("BridgeID") != ""
+
+
 async def device_state(link: AmiLink, device: str) -> str:
     """What Asterisk says of a device when it is asked, such as `NOT_INUSE`."""
     answer = await link.send("Getvar", {"Variable": f"DEVICE_STATE({device})"})

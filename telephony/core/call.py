@@ -113,8 +113,11 @@ class Hangup:
 
     @property
     def link_lost(self) -> bool:
-        """Whether it was found gone after Asterisk had been away (cause 38, network out of order)."""
-        return self.cause == 38
+        """Whether it was found gone after Asterisk, or we, had been away (cause 38, network out of order).
+
+        With a SIP code it is the far end's own word: Asterisk makes cause 38 of a 500.
+        """
+        return self.cause == 38 and not self.sip_code
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,9 +65,13 @@ class HangUp:
 
 @dataclass(frozen=True, slots=True)
 class RescueCaller:
-    """Take the caller out of the music and to the head of the queue, the same seat first."""
+    """Take the caller out of the music and to the head of the queue, the same seat first.
+
+    A caller who talks by now needs no rescue; `from_talk`: out of that conversation too.
+    """
 
     channel: str
+    from_talk: bool = False
 
 
 @dataclass(frozen=True, slots=True)

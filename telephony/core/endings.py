@@ -36,6 +36,8 @@ def why_not_joined(hangup: Hangup, *, rang: bool, answered: bool = False) -> End
     """
     if answered:
         return EndReason.PARTNER_LEFT if hangup.normal else EndReason.LINK_LOST
+    if hangup.link_lost:
+        return EndReason.LINK_LOST  # Nobody has seen how it ended.
     reason = _BY_SIP.get(hangup.sip_code) or _BY_CAUSE.get(hangup.cause, EndReason.UNREACHABLE)
     if reason is EndReason.NO_ANSWER and not rang:
         return EndReason.UNREACHABLE

@@ -187,7 +187,7 @@ def return_pressed(call: Call, event: ReturnPressed) -> Decision:
     if call.takers or others:
         return Decision(call, "partner_returns", (HangUp(leg.id, leg.channel),), reply)
     call = replace(call, rescues=call.rescues + 1)
-    commands = (RescueCaller(caller.channel), HangUp(leg.id, leg.channel))
+    commands = (RescueCaller(caller.channel, from_talk=True), HangUp(leg.id, leg.channel))
     return Decision(call, "caller_returned", commands, reply)
 
 

@@ -127,6 +127,10 @@ class Softphone:
         await self.until(lambda: self._arrived, "an incoming call", within)
         return self._arrived.popleft()
 
+    def forget_arrivals(self) -> None:
+        """Calls that have come so far and that no test has taken are not handed out any more."""
+        self._arrived.clear()
+
     @property
     def exit_code(self) -> int | None:
         """How the phone's process ended; None while it runs."""

@@ -53,7 +53,7 @@ class FakeAsterisk:
     async def hang_up(self, leg_id: str, channel: str) -> None:
         self._note(f"hang up {leg_id}")
 
-    async def rescue(self, channel: str) -> None:
+    async def rescue(self, channel: str, *, from_talk: bool) -> None:
         self._note(f"rescue {channel}")
 
     async def mute(self, channel: str, *, muted: bool) -> None:

@@ -28,7 +28,8 @@ WHY = [
     (1, 0, "unreachable", "unreachable"),
     (41, 503, "unreachable", "unreachable"),
     (34, 503, "unreachable", "unreachable"),
-    (38, 0, "unreachable", "unreachable"),
+    (38, 0, "link_lost", "link_lost"),
+    (38, 500, "unreachable", "unreachable"),
     (58, 488, "unreachable", "unreachable"),
     (999, 999, "unreachable", "unreachable"),
 ]
@@ -56,6 +57,7 @@ def test_sip_code_says_more_than_the_cause() -> None:
 
 def test_every_cause_and_code_has_a_reason_that_a_partner_who_never_joined_can_have() -> None:
     possible = {EndReason.BUSY, EndReason.NO_ANSWER, EndReason.REJECTED, EndReason.UNREACHABLE}
+    possible.add(EndReason.LINK_LOST)  # found gone
     reasons = {
         why_not_joined(Hangup(cause, code), rang=rang)
         for cause in range(128)

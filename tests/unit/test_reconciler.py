@@ -185,7 +185,7 @@ class TestHold:
         call, commands = done(story.call, [*talks])
         assert commands == []
         assert call.situation is Situation.TALKING
-        assert call.transfers[0].reason is EndReason.UNREACHABLE
+        assert call.transfers[0].reason is EndReason.LINK_LOST
 
     def test_a_consultation_whose_taker_is_gone_is_handed_over_by_the_dialplan(self) -> None:
         taken = channel("c", Role.CALLER, bridge="b3"), channel("t", Role.PARTNER, bridge="b3")
