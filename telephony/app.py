@@ -35,6 +35,7 @@ from telephony.history import Histories
 from telephony.http import HttpServer, Tls, make_app
 from telephony.metrics import Metrics
 from telephony.provision import StateDirectory
+from telephony.recording_disk import RecordingDisk
 from telephony.recovery import Recovery
 from telephony.rooms import Rooms
 from telephony.settings import Address, Settings
@@ -118,6 +119,9 @@ class App:
         self.board = Board(self.switchboard, self.feed, Lamps(self.link), self._clock)
         self.switchboard.on_moved = self.board.moved
         self.devices.doubt = DeviceQuestions(self.link, self.devices, self.board.moved).ask
+        self.recording_disk = RecordingDisk(
+            state.monitor, settings.recording.least_free << 20, self._recording_disk_looked_at
+        )
         scripts = Scripts(self.dispatcher, self.switchboard, self._expect, self._clock)
         agi = settings.agi.address
         self.agi = AgiServer(agi.host, agi.port, scripts.handlers())
@@ -130,6 +134,7 @@ class App:
                 tokens,
                 self.metrics,
                 checks,
+                warnings=self._warnings,
                 cli_secret=state.secrets.get("cli"),
             ),
             Address.parse(settings.api.bind),
@@ -161,6 +166,7 @@ class App:
             asyncio.create_task(self.feed_log.run(self.feed), name="feed"),
             asyncio.create_task(self.board.run(), name="board"),
             asyncio.create_task(self.sweep.run(), name="sweep"),
+            asyncio.create_task(self.recording_disk.run(), name="recording disk"),
             asyncio.create_task(self._stopping.wait(), name="stop"),
         ]
         try:
@@ -241,6 +247,13 @@ class App:
 
     def _redis_down(self, reason: str) -> None:
         self.metrics.redis_up.labels(self._settings.hotline).set(0)
+
+    def _recording_disk_looked_at(self, warning: str) -> None:
+        self.metrics.recording_disk_low.labels(self._settings.hotline).set(bool(warning))
+
+    def _warnings(self) -> list[str]:
+        watched = self._settings.recording.enabled
+        return [self.recording_disk.warning] if watched and self.recording_disk.warning else []
 
     def _new_transfer_id(self) -> str:
         return f"{self._settings.node}-{secrets.token_hex(6)}"

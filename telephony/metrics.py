@@ -64,6 +64,12 @@ class Metrics:
         self.redis_up = Gauge(
             "telephony_redis_up", "1 while Redis answers", ["hotline"], registry=self.registry
         )
+        self.recording_disk_low = Gauge(
+            "telephony_recording_disk_low",
+            "1 while the disk for recordings is nearly full, or gone; calls go on",
+            ["hotline"],
+            registry=self.registry,
+        )
         self._hotline = hotline
 
     def transition(self, event: str) -> None:

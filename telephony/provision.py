@@ -36,6 +36,7 @@ class StateDirectory:
         self.etc = self.asterisk / "etc"
         self.data = self.asterisk / "data"
         self.sounds = self.data / "sounds" / "zh" / "hotline"
+        self.monitor = self.asterisk / "spool" / "monitor"  # recorded calls
         self.recordings = self.root / "announcements"  # the administrator's; never written to
 
 

@@ -138,7 +138,13 @@ class RedisSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordingSettings:
+    """With less than `least_free` megabytes on its disk, people are warned; calls go on."""
+
     enabled: bool = True
+    least_free: int = 1024
+
+    def __post_init__(self) -> None:
+        checks.within("recording.least_free", self.least_free, 0, 1 << 30, " MB")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

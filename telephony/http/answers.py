@@ -47,10 +47,15 @@ class Live:
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """`missing` names what does not answer; `ready` is true when nothing is missing."""
+    """`missing` names what does not answer; `ready` is true when nothing is missing.
+
+    `warnings` are what people should mend although calls can be served: `recording_disk_full`,
+    `recording_disk_gone`.
+    """
 
     ready: bool
     missing: list[str]
+    warnings: list[str]
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,6 +39,7 @@ def make_app(
     metrics: Metrics,
     checks: Mapping[str, Callable[[], bool]],
     *,
+    warnings: Callable[[], list[str]] = list,
     cli_secret: str = "",
     limits: Limits | None = None,
     clock: Callable[[], float] = time.monotonic,
@@ -47,6 +48,7 @@ def make_app(
     """The HTTP door to one hotline; `HttpServer` listens for it.
 
     `checks`: what readiness depends on, by the name that `/health/ready` gives it when it is missing.
+    `warnings`: what `/health/ready` tells besides, and is ready all the same.
     `cli_secret`: what the Asterisk CLI shows at its door; without one it has no door.
     `clock` (seconds, never backwards) times rates, repeats and pulses.
     """
@@ -58,6 +60,7 @@ def make_app(
         tokens=tokens,
         metrics=metrics,
         checks=checks,
+        warnings=warnings,
         limits=limits,
         clock=clock,
         requests=Buckets(limits.rate, limits.burst, clock),

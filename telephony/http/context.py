@@ -19,13 +19,17 @@ from telephony.tokens import Principal, TokenBook
 
 @dataclass(slots=True)
 class Context:
-    """One HTTP door. `checks` are what `ready` depends on, by name; `watchers` the open WebSockets."""
+    """One HTTP door. `checks` are what `ready` depends on, by name, `warnings` what it tells besides.
+
+    `watchers`: the open WebSockets.
+    """
 
     switchboard: Switchboard
     feed: Feed
     tokens: TokenBook
     metrics: Metrics
     checks: Mapping[str, Callable[[], bool]]
+    warnings: Callable[[], list[str]]
     limits: Limits
     clock: Callable[[], float]
     requests: Buckets

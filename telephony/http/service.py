@@ -19,7 +19,7 @@ async def ready(ask: Ask) -> Answer:
     missing = sorted(name for name, check in ask.context.checks.items() if not check())
     if ask.context.stopping:
         missing.append("controller")
-    return json_answer(Ready(not missing, missing), 503 if missing else 200)
+    return json_answer(Ready(not missing, missing, ask.context.warnings()), 503 if missing else 200)
 
 
 async def metrics(ask: Ask) -> Answer:
