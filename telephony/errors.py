@@ -6,6 +6,7 @@ TelephonyError
 |   +-- NotFound       no such thing, or not yours
 |   +-- BadInput       a value is not what it must be
 +-- LinkDown           Asterisk cannot be asked now
+|   +-- OutcomeUnknown it was asked, and has not said whether it did it
 +-- StoreDown          Redis cannot be asked now
 +-- ControllerDown     the controller cannot be asked now
 """
@@ -43,6 +44,10 @@ class BadInput(Refusal):
 
 class LinkDown(TelephonyError):
     """The link to Asterisk is down, not yet reconciled, or Asterisk did not answer in time."""
+
+
+class OutcomeUnknown(LinkDown):
+    """Asterisk was asked, and its answer did not come: what came of it must be found out, and not be guessed."""
 
 
 class StoreDown(TelephonyError):

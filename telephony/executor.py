@@ -26,7 +26,7 @@ from telephony.core.commands import (
     SendDigits,
 )
 from telephony.core.events import Event, InviteFailed, LegMuted
-from telephony.errors import LinkDown, Refusal
+from telephony.errors import LinkDown, OutcomeUnknown, Refusal
 
 log = structlog.get_logger("executor")
 
@@ -85,6 +85,8 @@ class Executor:
                     assert_never(command)
         except (LinkDown, Refusal) as error:
             log.warning("command_failed", command=type(command).__name__, error=str(error))
+            if isinstance(command, InvitePartner) and isinstance(error, OutcomeUnknown):
+                return None  # It may ring by now. Events, the next reconciliation or the time limit tell.
             if isinstance(command, InvitePartner):
                 return InviteFailed(self._clock(), command.transfer_id, str(error))
             if isinstance(command, PRESSED):

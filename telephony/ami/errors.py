@@ -3,6 +3,7 @@
 LinkDown
 +-- AmiDown              there is no connection, or it ended before the answer came
 |   +-- AmiLoginRefused  Asterisk does not know our name or secret
+|   +-- AmiLost          the connection ended before the answer came
 +-- AmiTimeout           connected, but no answer within the deadline
 Refusal
 +-- AmiRefused           Asterisk answered `Response: Error`
@@ -11,7 +12,7 @@ Refusal
 from __future__ import annotations
 
 from telephony.ami.message import AmiMessage
-from telephony.errors import LinkDown, Refusal
+from telephony.errors import LinkDown, OutcomeUnknown, Refusal
 
 
 class AmiDown(LinkDown):
@@ -22,7 +23,11 @@ class AmiLoginRefused(AmiDown):
     """Asterisk does not accept the user name or the secret; only a changed configuration mends that."""
 
 
-class AmiTimeout(LinkDown):
+class AmiLost(AmiDown, OutcomeUnknown):
+    """The connection ended before the answer came."""
+
+
+class AmiTimeout(OutcomeUnknown):
     """Asterisk did not answer `action` within `deadline` seconds; whether it ran is unknown."""
 
     def __init__(self, action: str, deadline: float) -> None:

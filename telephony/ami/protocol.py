@@ -15,7 +15,7 @@ import structlog
 from panoramisk.ami_protocol import AMIProtocol
 
 from telephony.ami.action import Headers, encode
-from telephony.ami.errors import AmiDown, AmiRefused, AmiTimeout
+from telephony.ami.errors import AmiDown, AmiLost, AmiRefused, AmiTimeout
 from telephony.ami.message import AmiMessage
 
 log = structlog.get_logger("ami")
@@ -163,7 +163,7 @@ class AmiProtocol(AMIProtocol):  # type: ignore[misc]
             self._route(self.queue.popleft())
         for question in self.responses.values():
             if not question.answer.done():
-                question.answer.set_exception(AmiDown(self.reason))
+                question.answer.set_exception(AmiLost(self.reason))
         self.responses.clear()
         if not self.lost.done():
             self.lost.set_result(self.reason)

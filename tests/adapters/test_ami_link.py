@@ -15,6 +15,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from telephony.ami import AmiDown, AmiLink, AmiMessage, AmiRefused, AmiSettings, AmiTimeout, LinkState
+from telephony.ami.errors import AmiLost
+from telephony.ami.protocol import STALE
 from tests.adapters.ami_server import SECRET, AmiServer, Session, ami_server
 from tests.adapters.waiting import until
 
@@ -276,7 +278,7 @@ class TestActions:
                 await asyncio.sleep(0)
                 assert len(tasks) < 10_000
             await asyncio.wait(tasks)
-            assert {type(task.exception()) for task in tasks} == {AmiDown}
+            assert {type(task.exception()) for task in tasks} == {AmiDown, AmiLost}
             assert desk.notes[1] == "down: Asterisk does not read what it is sent"
 
 
@@ -575,6 +577,28 @@ class TestLoss:
             await until(lambda: len(server.sessions) == 8)
             # 10 + 20 + 40 + 80 + 160 + 200 + 200 ms, each shortened by at most a half.
             assert time.monotonic() - began > 0.355
+
+
+class TestStandingStill:
+    """This process was frozen, or kept from running: what has come meanwhile is old, and not to be acted on."""
+
+    async def test_what_came_meanwhile_is_looked_up_instead_of_believed(
+        self, server: AmiServer, desk: Desk
+    ) -> None:
+        async with connected(desk, server) as (link, session):
+            session.event("Hangup", "Uniqueid: 1")
+            time.sleep(STALE + 0.3)  # noqa: ASYNC251 - nothing may run meanwhile
+            await until(lambda: desk.notes[-1] == "up" and len(desk.notes) == 3)
+            assert "we stood still" in desk.notes[1]
+            assert [event.event for event in desk.events if event.event == "Hangup"] == []
+            assert link.up
+
+    async def test_a_short_stop_is_nothing(self, server: AmiServer, desk: Desk) -> None:
+        async with connected(desk, server) as (link, session):
+            session.event("Hangup", "Uniqueid: 1")
+            time.sleep(STALE / 2)  # noqa: ASYNC251 - nothing may run meanwhile
+            await until(lambda: [event.event for event in desk.events] == ["Hangup"])
+            assert link.up
 
 
 class TestStop:

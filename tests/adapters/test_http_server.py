@@ -38,7 +38,10 @@ async def house(tmp_path: Path) -> AsyncIterator[Hotline]:
 
 
 async def test_ready_names_what_is_missing(house: Hotline) -> None:
-    assert (await house.ask("GET", "/health/ready", None))[:2] == (200, {"ready": True, "missing": [], "warnings": []})
+    assert (await house.ask("GET", "/health/ready", None))[:2] == (
+        200,
+        {"ready": True, "missing": [], "warnings": []},
+    )
     house.switchboard.ready = False
     house.missing.add("redis")
     status, body, _ = await house.ask("GET", "/health/ready", None)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 
 import pytest
 
@@ -24,9 +26,10 @@ from telephony.core.events import (
     LinePressed,
     MutePressed,
 )
+from telephony.core.keys import INVITE_GRACE
 from telephony.dispatcher import Dispatcher
 from telephony.ended import KEPT, KEPT_FOR
-from telephony.errors import LinkDown, NotFound, StoreDown
+from telephony.errors import LinkDown, NotFound, OutcomeUnknown, StoreDown
 from telephony.executor import Executor
 from telephony.feed import Feed
 from telephony.metrics import Metrics
@@ -46,6 +49,7 @@ class FakeAsterisk:
     def __init__(self, log: list[str]) -> None:
         self.log = log
         self.down = False
+        self.error = LinkDown("down")
 
     async def invite(self, command: InvitePartner) -> None:
         self._note(f"invite {command.line}")
@@ -62,7 +66,7 @@ class FakeAsterisk:
     def _note(self, text: str) -> None:
         self.log.append(text)
         if self.down:
-            raise LinkDown("down")
+            raise self.error
 
 
 class FakeStore:
@@ -197,6 +201,16 @@ class TestLiveCalls:
         assert isinstance(await office.press(), Accepted)
         await until(lambda: office.call().transfers[0].reason is EndReason.UNREACHABLE)
         assert office.call().situation is Situation.TALKING
+
+    async def test_an_invitation_that_asterisk_has_not_answered_is_not_given_up_before_it_is_known(
+        self, office: Office
+    ) -> None:
+        await office.taken()
+        office.asterisk.down, office.asterisk.error = True, OutcomeUnknown("no answer")
+        assert isinstance(await office.press(), Accepted)
+        await office.tell(LegStarted(office.now, "t1", "PJSIP/t1", Role.PARTNER, "12345"))
+        await office.tell(LegJoined(office.now, "t1", "b"))
+        assert office.call().situation is Situation.THREE_WAY
 
     async def test_calls_do_not_wait_for_each_other(self, office: Office) -> None:
         await office.taken("1001", "k", "c")
@@ -431,6 +445,18 @@ class TestAfterARestart:
         assert [transfer.reason for transfer in later.call().transfers] == [EndReason.UNREACHABLE]
         assert later.log[-1] == "hang up t1"
         await later.dispatcher.close()
+
+    async def test_a_time_limit_that_is_noticed_too_late_lets_news_come_first(self, office: Office) -> None:
+        await office.taken()
+        line_view = replace(line("12345"), answer_timeout=0.1 - INVITE_GRACE)
+        await office.dispatcher.ask("c", LinePressed(office.now, "1001", line_view, "t1"))
+        await office.tell(LegStarted(office.now, "t1", "PJSIP/t1", Role.PARTNER, "12345"))
+        time.sleep(desk.LATE + 0.3)  # noqa: ASYNC251 - frozen
+        await asyncio.sleep(0.2)
+        await office.tell(LegJoined(office.now, "t1", "b"))  # It had answered while we were frozen.
+        await asyncio.sleep(desk.LATE)
+        assert office.call().situation is Situation.THREE_WAY
+        assert "hang up t1" not in office.log
 
     async def test_a_partner_who_may_still_answer_is_given_the_time_that_is_left(
         self, office: Office, monkeypatch: pytest.MonkeyPatch
