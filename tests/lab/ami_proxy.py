@@ -69,6 +69,8 @@ class AmiProxy:
     async def _pass(self, source: asyncio.StreamReader, target: asyncio.StreamWriter, *, up: bool) -> None:
         rest = b""
         try:
+            if not up:
+                target.write(await source.readuntil(b"\r\n"))  # the banner, which is no message
             while data := await source.read(CHUNK):
                 if self.dead:
                     continue
@@ -81,7 +83,7 @@ class AmiProxy:
                 if up and self.cut_after and self.cut_after in data:
                     self.cut_after = b""
                     self.cut()
-        except ConnectionError:
+        except (ConnectionError, asyncio.IncompleteReadError):
             pass  # the other side has cut it; so do we
         if not self.dead:
             target.transport.abort()
