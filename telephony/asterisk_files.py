@@ -169,6 +169,8 @@ def _line(line: LineSettings, media: dict[str, str]) -> list[str]:
             name,
             "line" if line.trusted else "untrusted-line",
             aors=name,
+            # `hide`: it steers our requests and does not stand in them.
+            outbound_proxy=f"sip:{line.address}\\;lr\\;hide",
             **media,
             device_state_busy_at=str(line.capacity),
             set_var=f"TEL_PARTY={line.line}",
@@ -246,8 +248,10 @@ def _manager(settings: Settings, secret: str) -> str:
         "deny = 0.0.0.0/0.0.0.0",
         f"permit = {address.host}/255.255.255.255",
         "permit = 127.0.0.1/255.255.255.255",
+        # Without `system`, which would let it load modules and read every file of Asterisk's configuration
+        # (GetConfig), and `Originate` is kept from applications that run commands (main/manager.c).
         "read = system,call",
-        "write = system,call,originate,reporting",
+        "write = call,originate,reporting",
         "writetimeout = 1000",
         *(f"eventfilter(action(include),name({event})) =" for event in EVENTS),
         "eventfilter(action(exclude),header(Channel),method(starts_with)) = Local/",

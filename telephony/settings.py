@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import tomllib
 from dataclasses import dataclass, field
+from enum import StrEnum
 from pathlib import Path
 
 import msgspec
@@ -135,6 +136,18 @@ class RedisSettings:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordingSettings:
     enabled: bool = True
+
+
+class LogNumbers(StrEnum):
+    """How much of a caller's number stands in the controller's log."""
+
+    SHORT = "short"
+    FULL = "full"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogSettings:
+    numbers: LogNumbers = LogNumbers.SHORT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -272,6 +285,7 @@ class Settings:
     redis: RedisSettings
     recording: RecordingSettings = field(default_factory=RecordingSettings)
     history: HistorySettings = field(default_factory=HistorySettings)
+    log: LogSettings = field(default_factory=LogSettings)
     seats: list[SeatSettings]
     lines: list[LineSettings]
     groups: list[GroupSettings] = field(default_factory=list)

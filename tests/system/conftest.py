@@ -46,6 +46,13 @@ class Lab:
         tokens = json.loads((self.sites[site].state / "secrets" / "tokens.json").read_text(encoding="utf-8"))
         return str(tokens[who])
 
+    def password(self, site: str, seat: str) -> str:
+        """The SIP password of a seat."""
+        passwords = json.loads(
+            (self.sites[site].state / "secrets" / "seats.json").read_text(encoding="utf-8")
+        )
+        return str(passwords[seat])
+
     def hang_up(self) -> None:
         """End every channel there is."""
         for site in self.sites.values():
