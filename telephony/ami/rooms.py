@@ -14,12 +14,11 @@ from telephony.ami import verbs
 from telephony.ami.devices import DeviceBook
 from telephony.ami.errors import AmiRefused
 from telephony.ami.events import REFUSED_LATER, hangup_of
-from telephony.ami.guard import CHANNEL_EVENTS, GuardedEvents
+from telephony.ami.guard import GuardedEvents
 from telephony.ami.link import AmiLink
 from telephony.ami.message import AmiMessage
 from telephony.asterisk_files import line_uri
 from telephony.core.call import Hangup
-from telephony.errors import LinkDown, Refusal
 from telephony.room_book import Called, Ended, Joined, Left, MemberKind, Muted, NotHad, Ringing, RoomEvent
 from telephony.settings import RoomSettings, Settings
 
@@ -49,14 +48,10 @@ class RoomTranslator(GuardedEvents):
         self._clock = clock
         self._later = later
         self._members: set[str] = set()
-        self._called: dict[str, str] = {}
-        self.on_stray: Callable[[str], None] = lambda _: None
-        """Told the name of a channel that is not of the device we have called (see `_strayed`)."""
 
-    def expect(self, member_id: str, device: str) -> None:
-        """The channel with this Uniqueid is one that we are about to call into a room, of this device."""
+    def expect(self, member_id: str) -> None:
+        """The channel with this Uniqueid is one that we are about to call into a room."""
         self._members.add(member_id)
-        self._called[member_id] = device
 
     def _take(self, message: AmiMessage) -> None:
         self._conference_event(message)
@@ -107,10 +102,6 @@ class RoomTranslator(GuardedEvents):
 
     def _channel_event(self, message: AmiMessage) -> None:
         member_id, at = message.get("Uniqueid"), self._clock()
-        if self._strayed(message):
-            return
-        if message.event == "OriginateResponse":
-            self._called.pop(member_id, None)
         if member_id not in self._members:
             return
         match message.event:
@@ -124,20 +115,6 @@ class RoomTranslator(GuardedEvents):
                 event = NotHad(at, member_id, Hangup(cause))
                 self._later(REFUSED_LATER, lambda: self._post(event))
 
-    def _strayed(self, message: AmiMessage) -> bool:
-        """Whether this is about another's channel than that which we called; such a one is ended.
-
-        A phone that answers 302 makes Asterisk's Originate, which has no option against it, call whatever it names,
-        under the same Uniqueid (main/dial.c, seen on 22.10.1).
-        """
-        device, channel = self._called.get(message.get("Uniqueid")), message.get("Channel")
-        if device is None or message.event not in CHANNEL_EVENTS or channel.startswith(f"{device}-"):
-            return False
-        if message.event == "Newchannel":
-            log.warning("call_into_room_led_astray", device=device)
-            self.on_stray(channel)
-        return True
-
 
 class RoomCommands:
     """The hands of `rooms.Rooms` on Asterisk. LinkDown when it cannot be asked, Refusal when it says no."""
@@ -149,18 +126,15 @@ class RoomCommands:
         self._settings = settings
         self._devices = devices
         self._translator = translator
-        self._endings: set[asyncio.Task[None]] = set()
-        translator.on_stray = self._end_soon
 
     async def call_in(self, room: RoomSettings, kind: MemberKind, party: str, member_id: str) -> None:
         """Call a seat's phone or a line's far end; on answer it is in the room."""
-        device = target = self._devices.seat_device(party)
-        timeout = _SEAT_TIMEOUT
+        target, timeout = self._devices.seat_device(party), _SEAT_TIMEOUT
         if kind is MemberKind.LINE:
             line = self._settings.line(party)
             assert line is not None, party
-            device, target, timeout = f"PJSIP/line-{party}", line_uri(line), line.answer_timeout
-        self._translator.expect(member_id, device)
+            target, timeout = line_uri(line), line.answer_timeout
+        self._translator.expect(member_id)
         variables = {
             "TEL_ROOM": room.room,
             "TEL_ROLE": "room",
@@ -237,17 +211,6 @@ class RoomCommands:
                 continue  # there is no conference of this name now
             joined += [self._translator.joined(message) for message in members]
         return joined + [event for event in called if event is not None]
-
-    def _end_soon(self, channel: str) -> None:
-        task = asyncio.create_task(self._end(channel))
-        self._endings.add(task)
-        task.add_done_callback(self._endings.discard)
-
-    async def _end(self, channel: str) -> None:
-        try:
-            await verbs.hang_up(self._link, channel)
-        except (LinkDown, Refusal) as error:
-            log.info("stray_call_gone", error=str(error))
 
     async def _mark(self, room: str, channel: str) -> None:
         await verbs.set_variable(self._link, channel, "TEL_ROOM", room)
