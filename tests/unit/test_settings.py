@@ -303,5 +303,5 @@ def _sections(file: str, settings: Settings) -> list[str]:
     """The sections of one of Asterisk's files, as it stands in the repository and as we write it."""
     passwords = {seat.seat: "secret" for seat in settings.seats}
     text = (CHECKOUT / "asterisk-conf" / file).read_text()
-    text += asterisk_files.generated(settings, "secret", passwords, {})[file]
+    text += asterisk_files.generated(settings, "secret", passwords, {}, {})[file]
     return re.findall(r"^\[(.*?)\]", text, re.MULTILINE)
