@@ -7,6 +7,7 @@ import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from itertools import chain, repeat
+from urllib.parse import quote
 
 import pytest
 
@@ -203,3 +204,19 @@ async def test_refer_from_a_seat_in_a_call_is_refused_and_the_call_goes_on(stage
         assert (await stage.api["110"].call_with(situation="talking"))["transfers"] == []
         assert (await seat.final(seat.back(invite, "BYE", 9))).status == 200
         await caller.ended()
+
+
+@pytest.mark.parametrize(
+    "line",
+    [EXPENSIVE, "line-120", f"sip:{EXPENSIVE}@{TRAP}", f"120/sip:{EXPENSIVE}@{TRAP}", "120&119", "1002", ""],
+)
+async def test_transfers_go_to_configured_lines_only(stage: Stage, lab: Lab, line: str) -> None:
+    api = stage.api["110"]
+    talk = await stage.talk(await stage.citizen(), await stage.seat("1001"))
+    status, answer = await api.request("POST", f"/v1/calls/{talk.id}/transfers", {"line": line})
+    assert status in (400, 422), answer
+    status, answer = await api.press("1001", quote(line or " ", safe=""))
+    assert status in (404, 422), answer
+    assert len(lab.channels()["110"]) == 2
+    await talk.caller.hangup()
+    await talk.taker.ended()
