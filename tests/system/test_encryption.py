@@ -16,6 +16,8 @@ from pathlib import Path
 
 import pytest
 
+from telephony.ami import verbs
+from tests.lab.manager import as_controller
 from tests.lab.paths import DebianRoot, hotline_file
 from tests.lab.raw_sip import RawSip, sdp
 from tests.lab.site import Site
@@ -136,14 +138,13 @@ async def test_line_is_called_over_tls_with_srtp(site: Site, phones: Softphones)
     (target,) = re.findall(r"LINE_119=(\S+)", site.asterisk_cli("dialplan show globals"))
     assert target == f"PJSIP/line-119/sip:119@{FAR_END}:5061;transport=tls"
     unit = await phones.add("119", bind=FAR_END, tone=1790, port=5061, tls=site.state / "secrets")
-    originate = asyncio.to_thread(site.asterisk_cli, f"channel originate {target} application Wait 1")
-    originating = asyncio.create_task(originate)
-    ring = await unit.incoming(within=8)
+    async with as_controller(site) as link:
+        await verbs.originate(link, "tls-1", target, "join", 5, {})
+        ring = await unit.incoming(within=8)
+        await ring.reject()
     assert "RTP/SAVP" in ring.headers.body
     assert "a=crypto:1 AES_CM_128_HMAC_SHA1_80" in ring.headers.body
     assert ring.headers.header("Route") is None
-    await ring.reject()
-    await originating
 
 
 def test_seat_in_a_browser_is_encrypted_whatever_is_configured(site: Site) -> None:

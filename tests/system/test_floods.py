@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import time
-from collections.abc import AsyncIterator, Iterable
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Iterable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 
 import aiohttp
 import pytest
@@ -64,39 +65,37 @@ async def test_torture_messages_harm_nobody(stage: Stage, lab: Lab, steady: None
     await stage.api["110"].no_calls()
 
 
-@asynccontextmanager
-async def crowd(address: tuple[str, int], said: bytes, count: int) -> AsyncIterator[None]:
-    """So many connections that say this and then nothing."""
-    async with AsyncExitStack() as stack:
+@contextmanager
+def crowd(address: tuple[str, int], said: bytes, count: int) -> Iterator[None]:
+    """So many connections that say this, or as much of it as is taken, and then nothing."""
+    with ExitStack() as stack:
         for _ in range(count):
-            _, writer = await asyncio.open_connection(*address)
-            stack.callback(writer.transport.abort)
-            writer.write(said)
+            connection = stack.enter_context(socket.create_connection(address, timeout=2))
+            connection.setblocking(False)
+            with suppress(BlockingIOError, ConnectionError):
+                connection.send(said)
         yield
 
 
 @pytest.mark.parametrize("door", DOORS)
-@pytest.mark.parametrize("said", ["nothing", "half", "too much"])
-async def test_crowd_at_one_door_keeps_nobody_else_waiting(
-    stage: Stage, lab: Lab, door: str, said: str
-) -> None:
-    words = {"nothing": b"", "half": HALVES[door], "too much": b"a" * 200_000}[said]
-    async with crowd(DOORS[door], words, CROWD):
-        began = time.monotonic()
-        answer = await stage.api["110"].get("/v1/lines")
-        assert answer
-        assert time.monotonic() - began < 1
-        async with aiohttp.ClientSession() as session, session.get(f"{API['110']}/health/ready") as ready:
-            assert ready.status == 200
+async def test_crowd_at_one_door_keeps_nobody_else_waiting(stage: Stage, door: str) -> None:
+    """A crowd that says nothing, one that stops half way, one that does not stop."""
+    for words in (b"", HALVES[door], b"a" * 200_000):
+        with crowd(DOORS[door], words, CROWD):
+            began = time.monotonic()
+            assert await stage.api["110"].get("/v1/lines")
+            assert time.monotonic() - began < 1
+            async with aiohttp.ClientSession() as session, session.get(f"{API['110']}/health/ready") as ready:
+                assert ready.status == 200
 
 
 async def test_call_is_made_and_answered_while_crowds_stand_at_all_doors(
     stage: Stage, lab: Lab, steady: None
 ) -> None:
     seat = await stage.seat("1001")
-    async with AsyncExitStack() as crowds:
+    with ExitStack() as crowds:
         for door, address in DOORS.items():
-            await crowds.enter_async_context(crowd(address, HALVES[door], CROWD // 2))
+            crowds.enter_context(crowd(address, HALVES[door], CROWD // 2))
         talk = await stage.talk(await stage.citizen(), seat)
         await stage.hears(talk.caller, TAKER)
         await stage.hears(talk.taker, CALLER)

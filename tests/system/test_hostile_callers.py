@@ -41,8 +41,8 @@ async def other_talk(stage: Stage) -> AsyncIterator[Talk]:
 async def test_event_forged_in_any_header_touches_no_other_call_and_the_caller_is_served(
     stage: Stage, lab: Lab, place: str
 ) -> None:
-    second = await stage.seat("1002")
     async with other_talk(stage) as talk, RawSip(EVIL, SIP["110"]) as evil:
+        second = await stage.seat("1002")
         event = quote(forged_event(talk), safe="")
         plain = f"<sip:13900139000@{EVIL}>"
         sender = {"From": f"<sip:{event}@{EVIL}>", "name": f'"{event}" {plain}'}.get(place, plain)
@@ -73,7 +73,6 @@ async def test_event_forged_in_any_header_touches_no_other_call_and_the_caller_i
     [
         "110%0d%0a%0d%0aEvent%3a%20Hangup%0d%0a%0d%0a",
         "110%26PJSIP%2Fline-120%2Fsip%3A0014%40127.0.120.1",
-        "110%00",
         "${SHELL(id)}".replace("$", "%24").replace("{", "%7b").replace("}", "%7d"),
     ],
 )

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import re
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from telephony.ami.action import Headers
 from telephony.ami.errors import AmiRefused
-from telephony.ami.link import AmiLink
-from telephony.ami.settings import AmiSettings
+from tests.lab.manager import as_controller
 from tests.lab.site import Site
 from tests.lab.stage import TAKER, Stage
 from tests.system.conftest import Lab
@@ -94,27 +91,6 @@ def test_nothing_listens_beyond_this_machine(lab: Lab) -> None:
     assert len(resolvers) <= 2 * len(lab.sites)
 
 
-@asynccontextmanager
-async def as_controller(lab: Lab) -> AsyncIterator[AmiLink]:
-    """A link of the test's own, with the controller's name and secret."""
-    site = lab.sites["110"]
-    ami, up = site.hotline.ami, asyncio.Event()
-    settings = AmiSettings(ami.host, ami.port, "controller", (site.state / "secrets/ami").read_text().strip())
-
-    async def ready() -> None:
-        up.set()
-
-    link = AmiLink(settings, on_event=lambda _: None, on_up=ready, on_down=lambda _: None)
-    task = asyncio.create_task(link.run())
-    try:
-        async with asyncio.timeout(5):
-            await up.wait()
-        yield link
-    finally:
-        task.cancel()
-        await asyncio.wait([task])
-
-
 FORBIDDEN: tuple[tuple[str, Headers], ...] = (
     ("Command", {"Command": "core show version"}),
     ("GetConfig", {"Filename": "pjsip.conf"}),
@@ -141,18 +117,17 @@ FORBIDDEN: tuple[tuple[str, Headers], ...] = (
     ("action", "headers"), FORBIDDEN, ids=[f"{a} {next(iter(h.values()))}" for a, h in FORBIDDEN]
 )
 async def test_the_managers_user_may_not(lab: Lab, action: str, headers: Headers) -> None:
-    async with as_controller(lab) as link:
+    async with as_controller(lab.sites["110"]) as link:
         with pytest.raises(AmiRefused):
             await link.send(action, headers)
 
 
 async def test_the_managers_user_may_what_a_controller_needs(lab: Lab) -> None:
-    async with as_controller(lab) as link:
+    async with as_controller(lab.sites["110"]) as link:
         await link.send("Setvar", {"Variable": "LEASE_TEST", "Value": "1"})
         assert (await link.send("Getvar", {"Variable": "LEASE_TEST"}))["Value"] == "1"
         for question in ("CoreShowChannels", "DeviceStateList"):
             assert isinstance(await link.ask(question), list)
         await link.send("Ping", {})
         for dangerous in ("SHELL(id)", "FILE(/etc/passwd)", "DB(a/b)"):
-            with pytest.raises(AmiRefused):
-                await link.send("Getvar", {"Variable": dangerous})
+            assert (await link.send("Getvar", {"Variable": dangerous}))["Value"] == ""
