@@ -9,7 +9,8 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from telephony.settings import WEB, LineSettings, Settings
+from telephony import encryption
+from telephony.settings import WEB, LineSettings, Settings, Transport
 
 # What the controller uses, and nothing else: Asterisk drops the rest at the source.
 EVENTS = (
@@ -33,13 +34,20 @@ _NOTE = "; Written by `telephony provision` from hotline.toml; changes here are 
 
 
 def generated(
-    settings: Settings, ami_secret: str, passwords: dict[str, str], pins: dict[str, str]
+    settings: Settings,
+    ami_secret: str,
+    passwords: dict[str, str],
+    pins: dict[str, str],
+    tls: dict[str, str],
 ) -> dict[str, str]:
-    """Name and text of each file below `generated/`; `passwords` are the seats', `pins` the rooms'."""
+    """Name and text of each file below `generated/`.
+
+    `passwords` are the seats', `pins` the rooms'; `tls` is the transport for SIP over TLS, if there is to be one.
+    """
     return {
         "globals.conf": _globals(settings, pins),
         "rooms.conf": _rooms(settings),
-        "pjsip.conf": _pjsip(settings, passwords),
+        "pjsip.conf": _pjsip(settings, passwords, tls),
         "codes.conf": _codes(settings),
         "queues.conf": _queues(settings),
         "features.conf": _features(settings),
@@ -103,7 +111,7 @@ def http(settings: Settings, certificate: Path, key: Path) -> str:
 
 def line_uri(line: LineSettings) -> str:
     """What Asterisk dials for the line: the far end by its full URI, whether or not it answered OPTIONS lately."""
-    return f"PJSIP/line-{line.line}/sip:{line.number}@{line.address}"
+    return f"PJSIP/line-{line.line}/sip:{line.number}@{encryption.line_address(line)}"
 
 
 def _globals(settings: Settings, pins: dict[str, str]) -> str:
@@ -116,7 +124,7 @@ def _globals(settings: Settings, pins: dict[str, str]) -> str:
         "RECORDING": "yes" if settings.recording.enabled else "no",
     }
     for line in settings.lines:
-        values[f"LINE_{line.line}"] = line_uri(line)
+        values[f"LINE_{line.line}"] = _quoted(line_uri(line))
         values[f"LINE_TIMEOUT_{line.line}"] = str(int(line.answer_timeout))
     for group in settings.groups:
         values[f"GROUP_{group.group}"] = "&".join(group.lines)
@@ -133,7 +141,7 @@ def _rooms(settings: Settings) -> str:
     return _NOTE + "\n".join([*lines, ""])
 
 
-def _pjsip(settings: Settings, passwords: dict[str, str]) -> str:
+def _pjsip(settings: Settings, passwords: dict[str, str], tls: dict[str, str]) -> str:
     # Media stays on the address that signalling is on: two hotlines share a machine, and the world is not let in.
     media = {
         "media_address": settings.sip.address.host,
@@ -142,6 +150,7 @@ def _pjsip(settings: Settings, passwords: dict[str, str]) -> str:
     }
     sections = [
         _section("udp", "", type="transport", protocol="udp", bind=settings.sip.bind),
+        *([_section("tls", "", **tls)] if tls else []),
         _section("wss", "", type="transport", protocol="wss", bind=settings.sip.wss),
         _section("carrier", "carrier", **media),
         _section(
@@ -155,25 +164,34 @@ def _pjsip(settings: Settings, passwords: dict[str, str]) -> str:
     for line in settings.lines:
         sections += _line(line, media)
     keys = "#".join(f"key-{name}" for name in _keys(settings))
+    if settings.sip.seat_net:
+        media |= {"deny": "0.0.0.0/0,::/0", "permit": ",".join(settings.sip.seat_net)}
     for seat in settings.seats:
-        for name, template in ((seat.seat, "seat"), (seat.seat + WEB, "web-seat")):
-            sections += _seat(name, template, seat.seat, keys, passwords[seat.seat], media)
+        password = passwords[seat.seat]
+        phone = media | encryption.seat_media(settings, seat.seat)
+        sections += _seat(seat.seat, "seat", seat.seat, keys, password, phone)
+        sections += _seat(seat.seat + WEB, "web-seat", seat.seat, keys, password, media)
     return _NOTE + "\n".join(sections)
 
 
 def _line(line: LineSettings, media: dict[str, str]) -> list[str]:
     name = f"line-{line.line}"
     host = line.address.rsplit(":", 1)[0]
+    address = encryption.line_address(line)
+    if line.transport is Transport.TLS:
+        media = media | {"transport": "tls"} | encryption.line_media(line)
     return [
         _section(
             name,
             "line" if line.trusted else "untrusted-line",
             aors=name,
+            # `hide`: it steers our requests and does not stand in them.
+            outbound_proxy=_quoted(f"sip:{address};lr;hide"),
             **media,
             device_state_busy_at=str(line.capacity),
             set_var=f"TEL_PARTY={line.line}",
         ),
-        _section(name, "line-aor", contact=f"sip:{line.number}@{line.address}"),
+        _section(name, "line-aor", contact=_quoted(f"sip:{line.number}@{address}")),
         _section(f"{name}-address", "", type="identify", endpoint=name, match=host),
     ]
 
@@ -246,8 +264,10 @@ def _manager(settings: Settings, secret: str) -> str:
         "deny = 0.0.0.0/0.0.0.0",
         f"permit = {address.host}/255.255.255.255",
         "permit = 127.0.0.1/255.255.255.255",
+        # Without `system`, which would let it load modules and read every file of Asterisk's configuration
+        # (GetConfig), and `Originate` is kept from applications that run commands (main/manager.c).
         "read = system,call",
-        "write = system,call,originate,reporting",
+        "write = call,originate,reporting",
         "writetimeout = 1000",
         *(f"eventfilter(action(include),name({event})) =" for event in EVENTS),
         "eventfilter(action(exclude),header(Channel),method(starts_with)) = Local/",
@@ -259,6 +279,11 @@ def _entity_id(node: str) -> str:
     """An address of our own for this node (locally administered), where there is no network card to take one from."""
     digits = hashlib.sha256(node.encode()).hexdigest()
     return ":".join(["02", *(digits[i : i + 2] for i in range(0, 10, 2))])
+
+
+def _quoted(value: str) -> str:
+    """A value with semicolons, which would begin a comment."""
+    return value.replace(";", "\\;")
 
 
 def _section(name: str, template: str, **values: str) -> str:

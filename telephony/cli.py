@@ -18,8 +18,8 @@ from telephony.app import App
 from telephony.client import Client
 from telephony.errors import ConfigError, ControllerDown
 from telephony.provision import StateDirectory, provision
-from telephony.settings import Settings, load
-from telephony.tokens import Principal, add_token, revoke_principal
+from telephony.settings import LogNumbers, Settings, load
+from telephony.tokens import Principal, add_token, grants, revoke_principal
 
 commands = typer.Typer(
     no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__
@@ -60,8 +60,9 @@ def check(config: Config) -> None:
 @commands.command()
 def run(config: Config, state: State) -> None:
     """Run the controller until it is told to stop (SIGTERM or SIGINT)."""
-    log.configure()
-    asyncio.run(_run(load(config), StateDirectory(state)))
+    settings = load(config)
+    log.configure(full_numbers=settings.log.numbers is LogNumbers.FULL)
+    asyncio.run(_run(settings, StateDirectory(state)))
 
 
 async def _run(settings: Settings, state: StateDirectory) -> None:
@@ -105,15 +106,26 @@ commands.add_typer(token, name="token")
 Who = Annotated[str, typer.Argument(help="admin, seat:NAME or line:NAME")]
 
 
+Days = Annotated[float | None, typer.Option(min=0.001, max=36_500, help="For so many days only.")]
+
+
 @token.command("add")
-def token_add(who: Who, state: State) -> None:
+def token_add(who: Who, state: State, days: Days = None) -> None:
     """Make a token for WHO and print it; it cannot be shown again."""
-    typer.echo(add_token(StateDirectory(state).token_hashes, _principal(who)))
+    typer.echo(add_token(StateDirectory(state).token_hashes, _principal(who), days))
+
+
+@token.command("list")
+def token_list(state: State) -> None:
+    """Show whose tokens there are, and until when: the beginning of each token's hash, never the token."""
+    now = time.time()
+    for digest, grant in grants(StateDirectory(state).token_hashes):
+        typer.echo(f"{digest[:8]}  {grant}{' (over)' if grant.over(now) else ''}")
 
 
 @token.command("revoke")
 def token_revoke(who: Who, state: State) -> None:
-    """Revoke every token of WHO."""
+    """Revoke every token of WHO; a running controller knows it with the next request."""
     count = revoke_principal(StateDirectory(state).token_hashes, _principal(who))
     typer.echo(f"{count} revoked")
 

@@ -11,6 +11,7 @@ import shutil
 from pathlib import Path
 
 from telephony import announcements, asterisk_cli, asterisk_files
+from telephony.encryption import tls_transport
 from telephony.errors import ConfigError
 from telephony.music import write_music
 from telephony.secrets import Secrets, write_private
@@ -31,6 +32,7 @@ class StateDirectory:
         self.token_hashes = self.root / "secrets" / "tokens.hashed.json"
         self.certificate = self.root / "secrets" / "tls.crt"
         self.key = self.root / "secrets" / "tls.key"
+        self.lines_ca = self.root / "secrets" / "lines-ca.crt"  # the administrator's, where lines use TLS
         self.asterisk = self.root / "asterisk"
         self.asterisk_conf = self.asterisk / "asterisk.conf"
         self.etc = self.asterisk / "etc"
@@ -51,7 +53,8 @@ def provision(settings: Settings, state: StateDirectory, asterisk_root: Path) ->
     passwords = _make_secrets(settings, state)
     _copy_sources(state)
     pins = state.secrets.ensure_pins("rooms.json", [room.room for room in settings.rooms])
-    files = asterisk_files.generated(settings, state.secrets.get("ami"), passwords, pins)
+    tls = tls_transport(settings, state.certificate, state.key, state.lines_ca)
+    files = asterisk_files.generated(settings, state.secrets.get("ami"), passwords, pins, tls)
     for name, text in files.items():
         write_private(state.etc / "generated" / name, text)
     write_private(
@@ -113,6 +116,8 @@ def _make_data(state: StateDirectory, documentation: Path) -> None:
         "data/agi-bin",
     ):
         (state.asterisk / name).mkdir(parents=True, exist_ok=True)
+    for folder in (state.root, state.asterisk):
+        folder.chmod(0o700)  # recordings, logs and callers' numbers are below
     link = state.data / "documentation"
     if link.is_symlink():
         link.unlink()

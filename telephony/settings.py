@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import tomllib
 from dataclasses import dataclass, field
+from enum import StrEnum
 from pathlib import Path
 
 import msgspec
@@ -16,8 +17,12 @@ from msgspec import inspect
 
 from telephony import checks, sentinel_url
 from telephony.core.call import Mode
-from telephony.core.number import is_number
 from telephony.errors import ConfigError
+from telephony.sip_settings import Address as Address
+from telephony.sip_settings import Media as Media
+from telephony.sip_settings import SipSettings as SipSettings
+from telephony.sip_settings import Transport as Transport
+from telephony.sip_settings import must_be_number
 
 WEB = "-web"  # suffix of the endpoint by which a seat registers from a browser
 
@@ -31,67 +36,11 @@ _RESERVED_KEYS = frozenset(  # keys that are no line
 )
 # What asterisk-conf/ and asterisk_files.py call sections of pjsip.conf and of queues.conf.
 _ENDPOINTS = frozenset(
-    {"global", "system", "udp", "wss", "anonymous", "party", "carrier", "carrier-address", "line"}
+    {"global", "system", "udp", "tls", "wss", "anonymous", "party", "carrier", "carrier-address", "line"}
     | {"untrusted-line", "seat", "web-seat", "seat-aor", "line-aor", "digest"}
 )
 _QUEUES = frozenset({"general", "seats", "dedicated", "dedicated-seats", "any", "any-seat"})
 _LARGEST = 1 << 20  # bytes of a hotline.toml
-
-
-@dataclass(frozen=True, slots=True)
-class Address:
-    """`host:port`."""
-
-    host: str
-    port: int
-
-    def __str__(self) -> str:
-        return f"{self.host}:{self.port}"
-
-    @classmethod
-    def parse(cls, text: str) -> Address:
-        """From `host:port`; ValueError if it is not that."""
-        host, colon, port = text.rpartition(":")
-        if not colon or not checks.is_host(host) or not checks.is_port(port):
-            raise ValueError(f"{checks.shown(text)} is not host:port")
-        return cls(host, int(port))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SipSettings:
-    """Where phones and carriers reach this hotline.
-
-    `number` is what citizens dial; `dedicated` what lines dial. A leg that sends no audio for `rtp_timeout`
-    seconds is taken for lost.
-    """
-
-    bind: str
-    wss: str
-    carrier_net: list[str]
-    number: str
-    dedicated: str
-    rtp_ports: tuple[int, int] = (10000, 19999)
-    rtp_timeout: int = 30
-
-    def __post_init__(self) -> None:
-        # Asterisk binds media to these, and a name would let it choose.
-        for bind in (self.bind, self.wss):
-            if not checks.is_ipv4(Address.parse(bind).host):
-                raise ValueError(f"sip: {bind!r} does not begin with an IPv4 address")
-        if not self.carrier_net:
-            raise ValueError("sip.carrier_net must name at least one network")
-        for net in self.carrier_net:
-            checks.network("sip.carrier_net", net)
-        _must_be_number("sip.number", self.number)
-        _must_be_number("sip.dedicated", self.dedicated)
-        checks.within("sip.rtp_timeout", self.rtp_timeout, 1, 3600, " seconds")
-        low, high = self.rtp_ports
-        if not 1024 <= low < high <= 65535:
-            raise ValueError("sip.rtp_ports must be two ports, low and high")
-
-    @property
-    def address(self) -> Address:
-        return Address.parse(self.bind)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,6 +96,18 @@ class RecordingSettings:
         checks.within("recording.least_free", self.least_free, 0, 1 << 30, " MB")
 
 
+class LogNumbers(StrEnum):
+    """How much of a caller's number stands in the controller's log."""
+
+    SHORT = "short"
+    FULL = "full"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogSettings:
+    numbers: LogNumbers = LogNumbers.SHORT
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HistorySettings:
     """What is remembered of each number's calls: the newest `most`, for so many `days`."""
@@ -163,10 +124,14 @@ class HistorySettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SeatSettings:
-    """A seat: the name it registers with, and the queue that it serves (the hotline's, or `dedicated`)."""
+    """A seat: the name it registers with, and the queue that it serves (the hotline's, or `dedicated`).
+
+    `media`: how audio goes to its phone, if not as `sip.seat_media` says.
+    """
 
     seat: str
     queue: str
+    media: Media | None = None
 
     def __post_init__(self) -> None:
         _must(_NAME, "seats.seat", self.seat)
@@ -185,6 +150,7 @@ class LineSettings:
     that the partner's phone is called. `trusted`: whether callers' numbers are asserted to it and believed
     from it. `case_url`: where the far end can read a case, with `{case_id}` in it. `code`: what a phone's
     speed-dial or BLF key dials for it, by default the line's name or else its number, where that is digits.
+    `transport`, `media`: how SIP and audio go to it.
     """
 
     line: str
@@ -199,6 +165,8 @@ class LineSettings:
     trusted: bool = True
     case_url: str = ""
     code: str = ""
+    transport: Transport = Transport.UDP
+    media: Media = Media.RTP
 
     def __post_init__(self) -> None:
         _must(_NAME, "lines.line", self.line)
@@ -206,7 +174,7 @@ class LineSettings:
         checks.label("lines.label", self.label)
         checks.label("lines.key", self.key)
         Address.parse(self.address)
-        _must_be_number("lines.number", self.number)
+        must_be_number("lines.number", self.number)
         _must(_DTMF, "lines.dtmf", self.dtmf)
         if not self.code:
             object.__setattr__(self, "code", self.line if _CODE.fullmatch(self.line) else self.number)
@@ -282,6 +250,7 @@ class Settings:
     redis: RedisSettings
     recording: RecordingSettings = field(default_factory=RecordingSettings)
     history: HistorySettings = field(default_factory=HistorySettings)
+    log: LogSettings = field(default_factory=LogSettings)
     seats: list[SeatSettings]
     lines: list[LineSettings]
     groups: list[GroupSettings] = field(default_factory=list)
@@ -314,7 +283,21 @@ class Settings:
                 raise ValueError(f"seats.seat: {seat.seat!r} is the name of a line too")
             if seat.seat in {line.code for line in self.lines}:
                 raise ValueError(f"seats.seat: {seat.seat!r} is the code of a line too")
+        self._check_encryption()
         self._check_rooms()
+
+    def _check_encryption(self) -> None:
+        """Keys of SRTP travel in SIP, which must then be encrypted itself."""
+        medias = [self.sip.seat_media, *(seat.media for seat in self.seats)]
+        if not self.sip.tls and (
+            Media.SRTP in medias or any(ln.transport is Transport.TLS for ln in self.lines)
+        ):
+            raise ValueError(
+                "sip.tls must say where SIP over TLS is listened for: a seat or line is to use it"
+            )
+        for line in self.lines:
+            if line.media is Media.SRTP and line.transport is not Transport.TLS:
+                raise ValueError(f'lines.media of {line.line}: srtp needs transport = "tls"')
 
     def _check_rooms(self) -> None:
         _unique("rooms.room", [room.room for room in self.rooms])
@@ -364,11 +347,6 @@ def load(path: Path) -> Settings:
         return msgspec.convert(raw, Settings)
     except (msgspec.ValidationError, ValueError) as error:
         raise ConfigError(f"{path}: {error}") from error
-
-
-def _must_be_number(name: str, value: str) -> None:
-    if not is_number(value):
-        raise ValueError(f"{name}: {value!r} is not a number: digits, +, * and #, at most 32")
 
 
 def _must(pattern: re.Pattern[str], name: str, value: str) -> None:

@@ -1,8 +1,9 @@
 """Tokens: who may use the HTTP interface, and as what.
 
-A hotline's token file (mode 600) holds `{"<SHA-256 of the token, in hex>": "<principal>"}`, where a
-principal is `admin`, `seat:NAME` or `line:NAME`. A token is shown once, when it is made, and cannot be
-had from the file. It has 256 random bits, so a plain hash is enough: there is nothing to guess.
+A hotline's token file (mode 600) holds `{"<SHA-256 of the token, in hex>": "<grant>"}`, where a grant is a
+principal (`admin`, `seat:NAME` or `line:NAME`), and where it ends by itself, ` until ` and a time in ISO 8601.
+A token is shown once, when it is made, and cannot be had from the file. It has 256 random bits, so a plain hash
+is enough: there is nothing to guess.
 """
 
 from __future__ import annotations
@@ -14,9 +15,11 @@ import json
 import os
 import re
 import secrets
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 
@@ -61,6 +64,32 @@ class Principal:
         return cls(TokenRole(role), name)
 
 
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """What one token is good for: whom it stands for, and until when (None: until it is revoked)."""
+
+    principal: Principal
+    until: datetime | None = None
+
+    def __str__(self) -> str:
+        return f"{self.principal} until {self.until.isoformat()}" if self.until else str(self.principal)
+
+    @classmethod
+    def parse(cls, text: str) -> Grant:
+        """From what `str` gives; ValueError if it is not that, or the time is without its zone."""
+        principal, limited, until = text.partition(" until ")
+        if not limited:
+            return cls(Principal.parse(principal))
+        end = datetime.fromisoformat(until)
+        if end.tzinfo is None:
+            raise ValueError(f"{until!r} does not say in which zone")
+        return cls(Principal.parse(principal), end)
+
+    def over(self, now: float) -> bool:
+        """Whether its time has run out at `now`, in Unix seconds."""
+        return self.until is not None and now >= self.until.timestamp()
+
+
 def new_token() -> str:
     """A fresh token of 256 random bits."""
     return secrets.token_urlsafe(32)
@@ -71,17 +100,26 @@ def token_hash(token: str) -> str:
     return hashlib.sha256(token.encode()).hexdigest()
 
 
-def add_token(path: Path, principal: Principal) -> str:
-    """Make a token for `principal` and put its hash into the file at `path`; the token is told only now."""
+def add_token(path: Path, principal: Principal, days: float | None = None) -> str:
+    """Make a token for `principal`, for so many `days` or until it is revoked, and put its hash into the file.
+
+    The token is told only now.
+    """
     token = new_token()
+    until = None if days is None else datetime.fromtimestamp(round(time.time() + days * 86_400), UTC)
     with _changing(path) as book:
-        book[token_hash(token)] = principal
+        book[token_hash(token)] = Grant(principal, until)
     return token
+
+
+def grants(path: Path) -> list[tuple[str, Grant]]:
+    """Every token's hash and grant in the file at `path`, by principal."""
+    return sorted(_read(path).items(), key=lambda entry: (str(entry[1]), entry[0]))
 
 
 def put_tokens(path: Path, tokens: Mapping[str, str]) -> None:
     """Put the hashes of `tokens`, which gives each principal's token, into the file at `path`, new or not."""
-    added = {token_hash(token): Principal.parse(principal) for principal, token in tokens.items()}
+    added = {token_hash(token): Grant(Principal.parse(principal)) for principal, token in tokens.items()}
     with _changing(path) as book:
         book |= added
 
@@ -95,7 +133,7 @@ def revoke_token(path: Path, token: str) -> bool:
 def revoke_principal(path: Path, principal: Principal) -> int:
     """Take all tokens of `principal` out of the file at `path`; how many there were."""
     with _changing(path) as book:
-        held = [digest for digest, holder in book.items() if holder == principal]
+        held = [digest for digest, grant in book.items() if grant.principal == principal]
         for digest in held:
             del book[digest]
     return len(held)
@@ -104,8 +142,9 @@ def revoke_principal(path: Path, principal: Principal) -> int:
 class TokenBook:
     """The tokens in force. The file is read again by itself when it changes."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, clock: Callable[[], float] = time.time) -> None:
         self._path = path
+        self._clock = clock
         self._seen = _stamp(path)
         self._book = _read(path)
 
@@ -115,7 +154,7 @@ class TokenBook:
         return cls(path)
 
     def check(self, token: str) -> Principal | None:
-        """Whose token this is; None if nobody's.
+        """Whose token this is; None if nobody's, or no longer.
 
         Every entry is compared, each in constant time, so the time taken says nothing about the hashes.
         """
@@ -124,10 +163,10 @@ class TokenBook:
             return None
         asked = token_hash(token)
         found = None
-        for digest, principal in self._book.items():
+        for digest, grant in self._book.items():
             if hmac.compare_digest(digest, asked):
-                found = principal
-        return found
+                found = grant
+        return None if found is None or found.over(self._clock()) else found.principal
 
     def _reload_if_changed(self) -> None:
         """A file that has become unreadable leaves the last good tokens in force: seats must work on."""
@@ -152,7 +191,7 @@ def _stamp(path: Path) -> tuple[int, ...]:
     return (status.st_mtime_ns, status.st_ino, status.st_size, status.st_mode)
 
 
-def _read(path: Path) -> dict[str, Principal]:
+def _read(path: Path) -> dict[str, Grant]:
     try:
         with path.open(encoding="utf-8") as file:
             if os.fstat(file.fileno()).st_mode & 0o077:
@@ -164,27 +203,27 @@ def _read(path: Path) -> dict[str, Principal]:
         raise ConfigError(f"{path}: is not JSON: {error}") from error
     if not isinstance(raw, dict):
         raise ConfigError(f"{path}: must be an object of hashes and principals")
-    return dict(_entry(path, digest, principal) for digest, principal in raw.items())
+    return dict(_entry(path, digest, grant) for digest, grant in raw.items())
 
 
-def _entry(path: Path, digest: str, principal: object) -> tuple[str, Principal]:
+def _entry(path: Path, digest: str, grant: object) -> tuple[str, Grant]:
     if not _HASH.fullmatch(digest):
         raise ConfigError(f"{path}: {digest[:70]!r} is not a SHA-256 in small hex digits")
     try:
-        return digest, Principal.parse(str(principal))
+        return digest, Grant.parse(str(grant))
     except ValueError as error:
         raise ConfigError(f"{path}: {digest[:8]}...: {error}") from error
 
 
 @contextmanager
-def _changing(path: Path) -> Iterator[dict[str, Principal]]:
+def _changing(path: Path) -> Iterator[dict[str, Grant]]:
     """The file's entries, written back whole at the end; two who change it at once wait for each other."""
     folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
     try:
         fcntl.flock(folder, fcntl.LOCK_EX)
         book = _read(path) if path.exists() else {}
         yield book
-        text = json.dumps({digest: str(holder) for digest, holder in book.items()}, indent=2)
+        text = json.dumps({digest: str(grant) for digest, grant in book.items()}, indent=2)
         write_private(path, text + "\n")
     finally:
         os.close(folder)

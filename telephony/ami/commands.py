@@ -94,9 +94,11 @@ class AmiAsterisk:
             )
 
     async def mute(self, channel: str, *, muted: bool) -> None:
-        """Whether the others hear what the channel says."""
-        state = "on" if muted else "off"
-        await self._link.send("MuteAudio", {"Channel": channel, "Direction": "in", "State": state})
+        """Whether the others hear what the channel says.
+
+        By the function, since the action MuteAudio asks for the right `system`.
+        """
+        await verbs.set_variable(self._link, channel, "MUTEAUDIO(in)", "on" if muted else "off")
 
     async def rescue(self, channel: str, *, from_talk: bool) -> None:
         """Send the caller's channel to the head of the queue, the same seat first.

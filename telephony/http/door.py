@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import re
 
+import structlog
 from aiohttp import web
 
 from telephony.http.context import Context, Visitor
 from telephony.http.failures import HttpError, too_many
 from telephony.http.route import Route
+
+log = structlog.get_logger("http")
 
 _BEARER = re.compile(r"[Bb][Ee][Aa][Rr][Ee][Rr] +([A-Za-z0-9._~+/=-]{1,512})")
 _CHALLENGE = {"WWW-Authenticate": 'Bearer realm="telephony"'}
@@ -26,6 +29,8 @@ def admit(context: Context, route: Route, request: web.Request) -> Visitor | Non
         raise HttpError(401, "unauthorized", "a Bearer token is needed", headers=_CHALLENGE)
     who = context.tokens.check(token)
     if who is None:
+        # By this line docker/fail2ban/ knows who guesses.
+        log.warning("wrong_token", address=request.remote or "")
         wait = context.failures.take(address)
         if wait:
             raise too_many("too_many_failures", "too many wrong tokens from this address", wait)

@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 import os
 import threading
+import time
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from telephony.cli import commands
 from telephony.errors import ConfigError
 from telephony.secrets import write_private
 from telephony.tokens import (
@@ -157,3 +160,45 @@ def test_a_file_that_is_not_utf8_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("text", ["admin", "seat:1001", "line:12345"])
 def test_a_principal_reads_back_as_it_is_written(text: str) -> None:
     assert str(Principal.parse(text)) == text
+
+
+def test_a_token_made_for_some_days_is_none_when_they_are_over(path: Path) -> None:
+    token = add_token(path, SEAT, days=2)
+    assert TokenBook(path, lambda: time.time() + 47 * 3600).check(token) == SEAT
+    assert TokenBook(path, lambda: time.time() + 49 * 3600).check(token) is None
+    assert TokenBook(path, lambda: time.time() + 49 * 3600).check("s-token") == SEAT
+
+
+def test_changes_of_other_tokens_leave_the_end_of_one_as_it_is(path: Path) -> None:
+    token = add_token(path, SEAT, days=2)
+    revoke_token(path, "a-token")
+    assert TokenBook(path, lambda: time.time() + 49 * 3600).check(token) is None
+
+
+@pytest.mark.parametrize("until", ["tomorrow", "", "2026-01-01T00:00:00", "2026-13-01T00:00:00+00:00"])
+def test_an_end_that_is_no_time_is_refused_and_not_taken_for_for_ever(path: Path, until: str) -> None:
+    path.write_text(json.dumps({token_hash("t"): f"admin until {until}"}))
+    with pytest.raises(ConfigError):
+        TokenBook.load(path)
+
+
+def test_administrator_makes_lists_and_revokes_tokens_and_never_sees_one_again(tmp_path: Path) -> None:
+    def says(*words: str) -> str:
+        result = CliRunner().invoke(commands, ["token", *words, "--state", str(tmp_path)])
+        assert result.exit_code == 0, result.output
+        return result.output.strip()
+
+    (tmp_path / "secrets").mkdir()
+    put_tokens(tmp_path / "secrets" / "tokens.hashed.json", {"admin": "a-token"})
+    token = says("add", "seat:1001", "--days", "7")
+    book = TokenBook.load(tmp_path / "secrets" / "tokens.hashed.json")
+    assert book.check(token) == SEAT
+
+    listed = says("list").splitlines()
+    assert [line.split()[1] for line in listed] == ["admin", "seat:1001"]
+    assert token_hash(token)[:8] in listed[1]
+    assert " until 2" in listed[1]
+    assert token not in "".join(listed)
+
+    assert says("revoke", "seat:1001") == "1 revoked"
+    assert book.check(token) is None

@@ -288,18 +288,20 @@ class Softphones:
         password: str | None = None,
         registrar: str | None = None,
         on_invite: int | None = None,
+        tls: Path | None = None,
     ) -> Softphone:
         """Start a phone at `bind` (a loopback address of its own) that sends `tone` hertz.
 
         `user` (default: `name`) and `password` answer digest challenges; with a `registrar`
         ("ip:port") the phone registers. `on_invite` is the SIP status that it answers calls with:
         200 answers by itself, 180 rings and does not answer, 486 is busy; None leaves it to the
-        test. Raises PhoneError when the phone cannot start.
+        test. With `tls`, a folder with
+        tls.crt and tls.key, it speaks SIP over TLS and SRTP only. Raises PhoneError when the phone cannot start.
         """
         phone = Softphone(name, bind, tone, user or name)
         settings = {
             "name": name, "bind": bind, "port": port, "tone": tone, "user": phone.user, "password": password,
-            "registrar": registrar, "on_invite": on_invite, "priority": self._priority,
+            "registrar": registrar, "on_invite": on_invite, "tls": str(tls or ""), "priority": self._priority,
             "log": str(self._logs / f"{name}.sip.log") if self._logs else None,
         }  # fmt: skip
         try:

@@ -150,7 +150,11 @@ class Phone:
         self.tone = endless_tone(settings["tone"])
         transport = pj.TransportConfig()
         transport.boundAddress, transport.port = self.bind, settings["port"]
-        transport_id = self.endpoint.transportCreate(pj.PJSIP_TRANSPORT_UDP, transport)
+        if settings["tls"]:
+            transport.tlsConfig.certFile = f"{settings['tls']}/tls.crt"
+            transport.tlsConfig.privKeyFile = f"{settings['tls']}/tls.key"
+        kind = pj.PJSIP_TRANSPORT_TLS if settings["tls"] else pj.PJSIP_TRANSPORT_UDP
+        transport_id = self.endpoint.transportCreate(kind, transport)
         self.account = Account(self)
         self.account.create(account_config(settings, transport_id))
 
@@ -290,12 +294,14 @@ def account_config(settings: dict[str, Any], transport_id: int) -> pj.AccountCon
     config.sipConfig.transportId = transport_id
     config.mediaConfig.transportConfig.boundAddress = settings["bind"]
     config.mediaConfig.transportConfig.port = RTP_PORT
+    if settings["tls"]:
+        config.mediaConfig.srtpUse = pj.PJMEDIA_SRTP_MANDATORY
     config.natConfig.contactRewriteUse = config.natConfig.viaRewriteUse = 0
     config.natConfig.sipOutboundUse = config.natConfig.udpKaIntervalSec = 0
     if settings["password"] is not None:
         config.sipConfig.authCreds.append(pj.AuthCredInfo("digest", "*", user, 0, settings["password"]))
     if registrar:
-        config.regConfig.registrarUri = f"sip:{registrar}"
+        config.regConfig.registrarUri = f"sip:{registrar}" + (";transport=tls" if settings["tls"] else "")
         config.regConfig.firstRetryIntervalSec = config.regConfig.retryIntervalSec = 1
         config.regConfig.randomRetryIntervalSec = 0
     return config

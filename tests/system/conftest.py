@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import shutil
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -14,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab.paths import SITES, DebianRoot, hotline_file
+from tests.lab.paths import CHECKOUT, SITES, DebianRoot, hotline_file
 from tests.lab.site import Site
 from tests.lab.stage import Stage
 
@@ -45,6 +47,21 @@ class Lab:
         """The HTTP token of `who` (`seat:1001`, `line:12345`) at a site."""
         tokens = json.loads((self.sites[site].state / "secrets" / "tokens.json").read_text(encoding="utf-8"))
         return str(tokens[who])
+
+    def password(self, site: str, seat: str) -> str:
+        """The SIP password of a seat."""
+        passwords = json.loads(
+            (self.sites[site].state / "secrets" / "seats.json").read_text(encoding="utf-8")
+        )
+        return str(passwords[seat])
+
+    async def command(self, site: str, *words: str) -> str:
+        """What the command `telephony` prints, for a site."""
+        argv = [sys.executable, "-m", "telephony", *words, "--state", str(self.sites[site].state)]
+        done = await asyncio.to_thread(
+            subprocess.run, argv, capture_output=True, text=True, cwd=CHECKOUT, check=True
+        )
+        return done.stdout.strip()
 
     def hang_up(self) -> None:
         """End every channel there is."""

@@ -5,12 +5,16 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 import structlog
 
 from telephony import log
+from telephony.settings import load
+from tests.unit.hotline_toml import GOOD, changed
+from tests.unit.hotline_toml import written as written_file
 
 NUMBER = "13800138000"
 
@@ -87,3 +91,15 @@ def test_a_traceback_says_where_and_what_but_no_local_variable(written: io.Strin
     assert error["exc_type"] == "KeyError"
     assert [frame["name"] for frame in error["frames"]][-1] == "fail"
     assert all(not frame.get("locals") for frame in error["frames"])
+
+
+def test_where_the_configuration_says_so_the_number_is_left_whole(
+    written: io.StringIO, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = changed("[ami]", '[log]\nnumbers = "full"\n\n[ami]')
+    assert load(written_file(tmp_path, text)).log.numbers == "full"
+    assert load(written_file(tmp_path, GOOD)).log.numbers == "short"
+    monkeypatch.setattr("sys.stderr", written)
+    log.configure(full_numbers=True)
+    structlog.get_logger("call").info("arrived", caller=NUMBER)
+    assert lines(written)[0]["caller"] == NUMBER

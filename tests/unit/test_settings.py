@@ -326,5 +326,24 @@ def _sections(file: str, settings: Settings) -> list[str]:
     """The sections of one of Asterisk's files, as it stands in the repository and as we write it."""
     passwords = {seat.seat: "secret" for seat in settings.seats}
     text = (CHECKOUT / "asterisk-conf" / file).read_text()
-    text += asterisk_files.generated(settings, "secret", passwords, {})[file]
+    text += asterisk_files.generated(settings, "secret", passwords, {}, {})[file]
     return re.findall(r"^\[(.*?)\]", text, re.MULTILINE)
+
+
+class TestEncryption:
+    """SRTP's keys travel in SIP: never without TLS."""
+
+    @pytest.mark.parametrize(
+        ("old", "new", "says"),
+        [
+            ('number = "110"\n', 'number = "110"\nseat_media = "srtp"\n', "sip.tls must say where"),
+            ('seat = "1001"\n', 'seat = "1001"\nmedia = "srtp"\n', "sip.tls must say where"),
+            ('dtmf = "*1"\n', 'dtmf = "*1"\ntransport = "tls"\n', "sip.tls must say where"),
+            ('dtmf = "*1"\n', 'dtmf = "*1"\nmedia = "srtp"\n', 'srtp needs transport = "tls"'),
+            ('number = "110"\n', 'number = "110"\ntls = "localhost:5061"\n', "IPv4"),
+            ('number = "110"\n', 'number = "110"\nseat_net = ["0.0.0.0/0"]\n', "every address"),
+            ('dtmf = "*1"\n', 'dtmf = "*1"\ntransport = "tcp"\n', "Invalid enum value"),
+        ],
+    )
+    def test_what_would_not_be_safe_is_refused(self, tmp_path: Path, old: str, new: str, says: str) -> None:
+        assert says in refusal(tmp_path, changed(old, new))
