@@ -83,7 +83,7 @@ class AwaitFreed:
 
 @dataclass(frozen=True, slots=True)
 class AwaitInvite:
-    """Bring `InviteTimeout` after `seconds`."""
+    """Bring `InviteTimeout` after `seconds`: the partner should be in the conversation by then, or gone."""
 
     transfer_id: str
     seconds: float

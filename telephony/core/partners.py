@@ -143,9 +143,13 @@ def invite_failed(call: Call, event: InviteFailed) -> Decision:
 
 def invite_timeout(call: Call, event: InviteTimeout) -> Decision:
     transfer = call.transfer(event.transfer_id)
-    if transfer is None or not transfer.pending:
+    if transfer is None:
         return Decision(call, "no_change")
     leg = call.leg(transfer.id)
+    if not transfer.pending:
+        if call.caller_leg is None and leg is not None and leg.answered_for_nobody:
+            return Decision(call, "goodbye_cut_off", release(call, transfer))
+        return Decision(call, "no_change")
     if leg is not None and leg.state is LegState.WAITING:
         reason = EndReason.ERROR  # It answered, and we could not bring it to the caller.
     else:
