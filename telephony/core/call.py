@@ -151,9 +151,9 @@ class Leg:
         return self.state is not LegState.ENDED
 
     @property
-    def answered_for_nobody(self) -> bool:
-        """Of a partner whose caller is gone: it has answered, and was never in a conversation."""
-        return self.role is Role.PARTNER and self.state is LegState.WAITING and self.joined_at is None
+    def expected(self) -> bool:
+        """Of a partner: called, or just answered, and never yet in a conversation."""
+        return self.role is Role.PARTNER and self.alive and self.joined_at is None
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,8 +56,11 @@ class Mute:
 
 @dataclass(frozen=True, slots=True)
 class HangUp:
+    """End a leg; `unless_answered`: only if its phone still rings, by Asterisk's own word at that moment."""
+
     leg_id: str
     channel: str
+    unless_answered: bool = False
 
 
 @dataclass(frozen=True, slots=True)

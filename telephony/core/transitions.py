@@ -12,7 +12,7 @@ from typing import assert_never
 
 from telephony.core import alone, diversions, keys, partners, phone_hold
 from telephony.core.call import Call, EndReason, Hangup, Leg, LegState, Next, Role, Transfer, TransferState
-from telephony.core.commands import AnswerFreed, AwaitInvite, Command, Decision, HangUp
+from telephony.core.commands import AnswerFreed, Command, Decision, HangUp
 from telephony.core.events import (
     CallerFreed,
     CancelPressed,
@@ -41,7 +41,6 @@ from telephony.core.events import (
     ReturnPressed,
 )
 
-GOODBYE = 10.0  # s; how long the dialplan may tell a partner that the caller is gone; the words take 2 s
 _BEFORE = {
     LegState.RINGING: (LegState.DIALLING,),
     LegState.WAITING: (LegState.DIALLING, LegState.RINGING),
@@ -188,22 +187,19 @@ def _leg_ended(call: Call, event: LegEnded) -> Decision:
 
 
 def _caller_ended(call: Call, event: LegEnded) -> Decision:
-    """The citizen is gone: stop what rings; taker and partner who are talking may finish.
-
-    A partner who has just answered is told so by the dialplan, which then lets it go.
-    """
+    """The citizen is gone: stop what rings; taker and partner who are talking may finish."""
     commands: tuple[Command, ...] = (AnswerFreed(Next.END),) if call.freed_at is not None else ()
     staff_go_on = sum(leg.talking for leg in call.legs) > 1
     for leg in call.alive(Role.PARTNER):
-        if leg.answered_for_nobody:
-            commands += (AwaitInvite(leg.id, GOODBYE),)
+        if leg.expected:
+            commands += partners.cancel(leg.id, leg.channel)
         elif not leg.talking or not staff_go_on:
             commands += (HangUp(leg.id, leg.channel),)
     for transfer in call.transfers:
         if not transfer.live:
             continue
         if call.leg(transfer.id) is None:
-            commands += partners.release(call, transfer)
+            commands += partners.cancel(transfer.id, "")
         call = partners.end(call, transfer, _why_without_caller(transfer, event.hangup), event.at)
     return alone.closed(Decision(replace(call, freed_at=None), "caller_ended", commands), event.at)
 

@@ -295,6 +295,10 @@ class World:
         match command:
             case InvitePartner():
                 self.invites.append(command)
+            case HangUp(unless_answered=True):
+                channel = self.channels.get(command.leg_id)
+                if channel is None or not channel.up:
+                    self._asked_to_hang_up(command.leg_id)
             case HangUp():
                 self._asked_to_hang_up(command.leg_id)
             case RescueCaller():

@@ -97,7 +97,7 @@ class Witness:
                 assert not self.call.pending, "rescued from a partner who is being called"
         if before.caller_leg is not None and caller is None:
             watched = {c.transfer_id for c in decision.commands if isinstance(c, AwaitInvite)}
-            assert {transfer.id for transfer in before.pending if _may_live(self.call, transfer)} <= released | watched
+            assert {t.id for t in before.pending if _may_live(self.call, t)} <= released & watched
         if before.ended and not isinstance(event, CallerFreed):
             assert all(isinstance(command, HangUp) for command in decision.commands)
         for leg_id in released:
