@@ -39,7 +39,7 @@ class Asterisk(Protocol):
 
     async def invite(self, command: InvitePartner) -> None: ...
 
-    async def hang_up(self, leg_id: str, channel: str) -> None: ...
+    async def hang_up(self, leg_id: str, channel: str, *, unless_answered: bool) -> None: ...
 
     async def rescue(self, channel: str, *, from_talk: bool) -> None: ...
 
@@ -76,7 +76,9 @@ class Executor:
                     await self._asterisk.mute(command.channel, muted=command.muted)
                     return LegMuted(self._clock(), command.leg_id, command.muted)
                 case HangUp():
-                    await self._asterisk.hang_up(command.leg_id, command.channel)
+                    await self._asterisk.hang_up(
+                        command.leg_id, command.channel, unless_answered=command.unless_answered
+                    )
                 case RescueCaller():
                     await self._asterisk.rescue(command.channel, from_talk=command.from_talk)
                 case AnswerFreed() | AwaitFreed() | AwaitInvite():

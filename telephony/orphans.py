@@ -13,7 +13,7 @@ from telephony.core.call import Call, Role, Situation
 from telephony.core.events import Event
 from telephony.reconciler import ChannelNow, missed, unknown_calls
 
-ALONE = frozenset({"after", "hold"})
+ALONE = frozenset({"after", "hold", "meet"})
 """The dialplan's contexts in which a caller waits for somebody who has been called, or has gone."""
 
 

@@ -70,8 +70,13 @@ class AmiAsterisk:
             )
         return leg
 
-    async def hang_up(self, leg_id: str, channel: str) -> None:
+    async def hang_up(self, leg_id: str, channel: str, *, unless_answered: bool) -> None:
         """End the leg's channel, by its name, or by its Uniqueid."""
+        if unless_answered:
+            asked = {"Channel": channel or leg_id, "Variable": "CHANNEL(state)"}
+            state = await self._link.send("Getvar", asked)
+            if state.get("Value") == "Up":
+                return
         await verbs.hang_up(self._link, channel or leg_id)
 
     async def hold(self, channel: str) -> None:

@@ -31,6 +31,7 @@ from telephony.core.events import (
 log = structlog.get_logger("ami")
 
 _RINGING, _UP = "5", "6"  # Asterisk's channel states
+WAITING_BRIDGE = "BridgeWait"  # who has made a bridge in which nobody talks (dialplan [meet])
 REFUSED_LATER = 0.5  # s; a Hangup event tells more than OriginateResponse, and comes within this time
 _KEPT_ENDS = 1000  # unknown channels, the newest, whose end is remembered
 
@@ -145,6 +146,8 @@ class EventTranslator(GuardedEvents):
 
     def _translate(self, message: AmiMessage, channel_id: str, at: float) -> Event | None:
         match message.event:
+            case "BridgeEnter" | "BridgeLeave" if message.get("BridgeCreator") == WAITING_BRIDGE:
+                return None  # the leg waits there for somebody to talk to
             case "Newstate" if message.get("ChannelState") == _RINGING:
                 return LegRinging(at, channel_id)
             case "Newstate" if message.get("ChannelState") == _UP:

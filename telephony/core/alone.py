@@ -59,9 +59,12 @@ def closed(decision: Decision, at: float) -> Decision:
 
 
 def _release_last(decision: Decision) -> Decision:
-    """Without the caller, the one of taker and partner who is left is released too."""
+    """Without the caller, the one of taker and partner who is left is released too.
+
+    Except a partner who was only expected: `partners.cancel` has seen to that one.
+    """
     left = [leg for leg in decision.call.legs if leg.alive]
-    if len(left) != 1:
+    if len(left) != 1 or left[0].expected:
         return decision
     return replace(decision, commands=(*decision.commands, HangUp(left[0].id, left[0].channel)))
 

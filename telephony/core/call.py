@@ -153,6 +153,11 @@ class Leg:
     def alive(self) -> bool:
         return self.state is not LegState.ENDED
 
+    @property
+    def expected(self) -> bool:
+        """Of a partner: called, or just answered, and never yet in a conversation."""
+        return self.role is Role.PARTNER and self.alive and self.joined_at is None
+
 
 @dataclass(frozen=True, slots=True)
 class Transfer:

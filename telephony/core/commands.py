@@ -59,8 +59,11 @@ class Mute:
 
 @dataclass(frozen=True, slots=True)
 class HangUp:
+    """End a leg; `unless_answered`: only if its phone still rings, by Asterisk's own word at that moment."""
+
     leg_id: str
     channel: str
+    unless_answered: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +93,7 @@ class AwaitFreed:
 
 @dataclass(frozen=True, slots=True)
 class AwaitInvite:
-    """Bring `InviteTimeout` after `seconds`."""
+    """Bring `InviteTimeout` after `seconds`: the partner should be in the conversation by then, or gone."""
 
     transfer_id: str
     seconds: float

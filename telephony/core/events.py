@@ -96,7 +96,7 @@ class FreedTimeout:
 
 @dataclass(frozen=True, slots=True)
 class InviteTimeout:
-    """A partner's phone has been called for longer than the line allows, and Asterisk has not said so."""
+    """A partner's phone has been called, or told that the caller is gone, for longer than that may take."""
 
     at: float
     transfer_id: str

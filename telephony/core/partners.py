@@ -17,10 +17,12 @@ from telephony.core.call import (
     Transfer,
     TransferState,
 )
-from telephony.core.commands import Command, Decision, HangUp
+from telephony.core.commands import AwaitInvite, Command, Decision, HangUp
 from telephony.core.endings import why_not_joined
 from telephony.core.events import InviteFailed, InviteTimeout, LegEnded
 from telephony.core.phone_hold import to_music
+
+GOODBYE = 10.0  # s; within this time a partner has been told that the caller is gone, and is gone too
 
 
 def called(call: Call, leg: Leg) -> Decision:
@@ -143,15 +145,24 @@ def invite_failed(call: Call, event: InviteFailed) -> Decision:
 
 def invite_timeout(call: Call, event: InviteTimeout) -> Decision:
     transfer = call.transfer(event.transfer_id)
-    if transfer is None or not transfer.pending:
+    if transfer is None:
         return Decision(call, "no_change")
     leg = call.leg(transfer.id)
+    if not transfer.pending:
+        if call.caller_leg is None and leg is not None and leg.expected:
+            return Decision(call, "goodbye_cut_off", release(call, transfer))
+        return Decision(call, "no_change")
     if leg is not None and leg.state is LegState.WAITING:
         reason = EndReason.ERROR  # It answered, and we could not bring it to the caller.
     else:
         reason = EndReason.NO_ANSWER if transfer.ringing_at is not None else EndReason.UNREACHABLE
     ended = end(call, transfer, reason, event.at)
     return settle(Decision(ended, f"invite_{reason}", release(call, transfer)), event.at)
+
+
+def cancel(leg_id: str, channel: str) -> tuple[Command, ...]:
+    """The caller is gone: stop the ringing. A partner who has just answered is told so by the dialplan (`join`)."""
+    return (HangUp(leg_id, channel, unless_answered=True), AwaitInvite(leg_id, GOODBYE))
 
 
 def release(call: Call, transfer: Transfer) -> tuple[Command, ...]:

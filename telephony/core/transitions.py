@@ -208,13 +208,15 @@ def _caller_ended(call: Call, event: LegEnded) -> Decision:
     commands: tuple[Command, ...] = (AnswerFreed(Next.END),) if call.freed_at is not None else ()
     staff_go_on = sum(leg.talking for leg in call.legs) > 1
     for leg in call.alive(Role.PARTNER):
-        if not leg.talking or not staff_go_on:
+        if leg.expected:
+            commands += partners.cancel(leg.id, leg.channel)
+        elif not leg.talking or not staff_go_on:
             commands += (HangUp(leg.id, leg.channel),)
     for transfer in call.transfers:
         if not transfer.live:
             continue
         if call.leg(transfer.id) is None:
-            commands += partners.release(call, transfer)
+            commands += partners.cancel(transfer.id, "")
         call = partners.end(call, transfer, _why_without_caller(transfer, event.hangup), event.at)
     return alone.closed(Decision(replace(call, freed_at=None), "caller_ended", commands), event.at)
 

@@ -64,7 +64,7 @@ class MemoryAsterisk:
         self.invited.append(command)
         await self.gate.wait()
 
-    async def hang_up(self, leg_id: str, channel: str) -> None:
+    async def hang_up(self, leg_id: str, channel: str, *, unless_answered: bool) -> None:
         self.hung_up.append(leg_id)
 
     async def rescue(self, channel: str) -> None:

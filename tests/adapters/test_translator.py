@@ -114,6 +114,11 @@ class TestKnownChannels:
     def test_the_callers_own_channel_is_not_introduced_because_the_call_brought_it(self, desk: Desk) -> None:
         assert desk.hear(event("BridgeEnter", CALL, "BridgeUniqueid: b")) == [LegJoined(AT, CALL, "b")]
 
+    @pytest.mark.parametrize("kind", ["BridgeEnter", "BridgeLeave"])
+    def test_a_bridge_in_which_somebody_waits_is_no_conversation(self, desk: Desk, kind: str) -> None:
+        waiting = "BridgeUniqueid: w", "BridgeTechnology: holding_bridge", "BridgeCreator: BridgeWait"
+        assert desk.hear(event(kind, CALL, *waiting)) == []
+
     def test_a_seats_phone_that_the_queue_calls_is_introduced_once(self, desk: Desk) -> None:
         told = desk.hear(event("Newchannel", TAKER, tags="taker 1001"), event("Newchannel", TAKER))
         assert told == [LegStarted(AT, TAKER, f"PJSIP/{TAKER}", Role.TAKER, "1001")]

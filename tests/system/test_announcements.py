@@ -207,6 +207,30 @@ async def test_partner_who_answers_after_the_caller_has_gone_is_told_and_release
     assert over.at - spoken.ended < AT_ONCE
 
 
+async def test_partner_whose_answer_crosses_the_callers_hang_up_is_told_and_released(
+    stage: Stage, lab: Lab, cast
+) -> None:
+    # The controller hears of the hang-up when the partner has answered, and wants to cancel the ringing.
+    caller, taker, partner = await ring_partner(stage, cast)
+    pid = lab.sites["110"].controller.pid
+    assert pid
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        await caller.hangup()
+        await taker.ended()
+        await asyncio.to_thread(only_lines_left, lab)
+        await partner.answer()
+        await stage.hears_words(partner, "caller-gone", whole=False)
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+    await partner.ended()
+
+    (spoken,) = stage.words(partner, "caller-gone")
+    assert spoken.whole
+    await stage.api["110"].no_calls()
+
+
 @pytest.mark.slow
 async def test_caller_whom_nobody_picks_up_hears_that_all_seats_are_busy_and_then_music(stage: Stage) -> None:
     citizen = await stage.citizen()

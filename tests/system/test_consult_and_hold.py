@@ -107,6 +107,22 @@ async def test_partner_who_leaves_a_consultation_gives_the_taker_back_to_the_cal
     await talk.caller.ended()
 
 
+async def test_taker_who_has_the_caller_back_after_a_consultation_has_all_keys(stage: Stage, cast) -> None:
+    talk, unit = cast
+    _, ring = await consult(stage, talk, unit)
+    await ring.hangup()
+    await stage.hears(talk.caller, TAKER)
+
+    await talk.taker.dtmf("*2")
+
+    again = await unit.incoming()
+    await again.answer()
+    await stage.hears(talk.caller, TAKER, PARTNER)
+    await talk.caller.hangup()
+    await again.hangup()
+    await talk.taker.ended()
+
+
 async def test_caller_who_hangs_up_in_a_consultation_lets_the_two_finish(stage: Stage, cast) -> None:
     talk, unit = cast
     transfer, ring = await consult(stage, talk, unit)

@@ -162,6 +162,33 @@ async def test_caller_comes_back_when_taker_and_partner_leave_at_once(stage: Sta
     await talk.caller.ended()
 
 
+async def test_caller_who_waits_is_joined_without_a_hole_and_the_partners_keys_work(
+    stage: Stage, cast
+) -> None:
+    talk, unit = cast
+    transfer, ring = await press(stage, unit)
+    await talk.taker.hangup()
+    await stage.hears_music(talk.caller)
+    since = time.time()
+
+    await ring.answer()
+
+    await stage.hears(talk.caller, PARTNER)
+    done = time.time()
+    heard = stage.wire.received(talk.caller.phone.bind, talk.caller.call_id).between(since, done)
+    assert heard.lost == 0
+    assert heard.largest_gap_ms <= stage.allowed_gap(since, done, ring)
+    await stage.api["110"].transfer_in(talk.id, transfer, "handed_over")
+    await ring.dtmf("*0")
+    back = await talk.taker.phone.incoming()
+    await ring.ended()
+    await back.answer()
+    await stage.hears(talk.caller, TAKER)
+    await stage.goes_on_hearing(talk.caller, TAKER, seconds=BOTH_LEFT)
+    await back.hangup()
+    await talk.caller.ended()
+
+
 async def test_caller_who_hangs_up_cancels_the_ringing(stage: Stage, cast) -> None:
     talk, unit = cast
     transfer, ring = await press(stage, unit)

@@ -45,8 +45,7 @@ NORMAL = Hangup(16)
 class World:
     """`events` are on their way from the manager, `questions` from the dialplan, `due` from our timers.
 
-    `held` and `taker` are the caller's SHARED(TEL_HELD) and SHARED(TEL_TAKER). `resumes_hold`: the caller was
-    taken out of the hold loop into a conversation, and is back in the loop after it.
+    `held` and `taker` are the caller's SHARED(TEL_HELD) and SHARED(TEL_TAKER).
     """
 
     def __init__(self) -> None:
@@ -55,7 +54,6 @@ class World:
         self.caller_bridge = ""
         self.held = ""
         self.taker = ""
-        self.resumes_hold = False
         self.channels: dict[str, Channel] = {}
         self.invites: deque[InvitePartner] = deque()
         self.events: deque[Event] = deque()
@@ -162,9 +160,8 @@ class World:
                 self._seat_after(channel)
 
     def hold_loop(self) -> None:
-        """A second of the caller's hold is over."""
+        """A turn of the caller's hold is over."""
         if not self.held:
-            self.resumes_hold = False
             self._ask()
         elif self.taker not in self.channels and not self.some(Role.PARTNER):
             self.held = ""
@@ -196,7 +193,6 @@ class World:
     def _talk(self, channel: Channel) -> None:
         """The channel takes the caller from wherever it is."""
         bridge = self.new("b")
-        self.resumes_hold = self.place is Place.HOLD
         self._enter(channel, bridge)
         self._caller_enters(bridge)
 
@@ -213,7 +209,7 @@ class World:
         if self.place is Place.GONE:
             return
         self._caller_goes(Place.HOLD)
-        self.held, self.resumes_hold = "", False
+        self.held = ""
         taker = self.channels.get(self.taker)
         if taker is None:
             self._ask()
@@ -231,7 +227,6 @@ class World:
         for ringing in self.ringing() if self.place is Place.QUEUE else ():
             self.hang_up(ringing, Hangup(26))
         bridge, self.caller_bridge, self.place = self.caller_bridge, "", place
-        self.resumes_hold = False
         if bridge:
             self.tell(LegLeft(self.now, "c", bridge))
         self._dissolve(bridge)
@@ -279,10 +274,7 @@ class World:
             self._out(channel)
 
     def _ask(self) -> None:
-        """The caller's dialplan asks what comes next; or it goes on with the hold that it was taken out of."""
-        if self.resumes_hold and self.held:
-            self.place = Place.HOLD
-            return
+        """The caller's dialplan asks what comes next."""
         self.place = Place.ASKING
         begun = [event for event in self.events if isinstance(event, LegJoined) and event.leg_id == "c"]
         self.questions.append((CallerFreed(self.now), begun))
@@ -303,6 +295,10 @@ class World:
         match command:
             case InvitePartner():
                 self.invites.append(command)
+            case HangUp(unless_answered=True):
+                channel = self.channels.get(command.leg_id)
+                if channel is None or not channel.up:
+                    self._asked_to_hang_up(command.leg_id)
             case HangUp():
                 self._asked_to_hang_up(command.leg_id)
             case RescueCaller():

@@ -72,6 +72,8 @@ def brief(command: Command) -> str:
             return f"{'mute' if command.muted else 'unmute'} {command.channel.removeprefix('PJSIP/')}"
         case SendDigits():
             return f"send {command.digits}"
+        case HangUp(unless_answered=True):
+            return f"cancel {command.leg_id}"
         case HangUp():
             return f"hang up {command.leg_id}"
         case RescueCaller():

@@ -29,6 +29,8 @@ DESIGN = {
     "partner ringing: taker's phone dies": "test_taker_whose_phone_loses_its_power_does_not_lose_the_caller",
     "partner ringing: caller hangs up": "test_caller_who_hangs_up_cancels_the_ringing",
     "partner ringing: answer crosses the caller's hang-up": "test_answer_that_crosses_the_callers_hang_up_is_released",
+    "partner ringing: an answer that crosses the caller's hang-up is told": "test_partner_whose_answer_crosses_the_"
+    "callers_hang_up_is_told_and_released",
     "partner ringing: cancel": "test_cancel_key_stops_the_ringing_and_the_caller_hears_nothing_of_it",
     "partner ringing: answer crosses cancel": "test_answer_that_crosses_the_cancel_key_is_released",
     "partner ringing: same key again": "test_second_press_of_the_same_key_is_the_same_transfer",

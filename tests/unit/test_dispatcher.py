@@ -54,7 +54,7 @@ class FakeAsterisk:
     async def invite(self, command: InvitePartner) -> None:
         self._note(f"invite {command.line}")
 
-    async def hang_up(self, leg_id: str, channel: str) -> None:
+    async def hang_up(self, leg_id: str, channel: str, *, unless_answered: bool) -> None:
         self._note(f"hang up {leg_id}")
 
     async def rescue(self, channel: str, *, from_talk: bool) -> None:

@@ -94,7 +94,7 @@ class TestHold:
         story.press("119", "t2")
         story.start("t2", Role.PARTNER, "119")
         story.end("c")
-        assert story.did() == ["hang up t2"]
+        assert story.did() == ["cancel t2", "watch"]
         assert story.reason("t2") is EndReason.CALLER_HUNG_UP
         story.end("k")
         story.end("t2", Hangup(16, 487))

@@ -6,6 +6,7 @@ from itertools import permutations
 
 import pytest
 
+from telephony.core import partners
 from telephony.core.call import EndReason, Hangup, Mode, Role, Situation, TransferState
 from telephony.core.commands import Accepted, Refused
 from telephony.core.events import InviteTimeout
@@ -105,14 +106,14 @@ class TestPartnerRings:
     def test_caller_hangs_up_and_the_ringing_leg_is_cancelled(self) -> None:
         story = Story().inviting()
         story.gone("c")
-        assert story.did() == ["hang up t1"]
+        assert story.did() == ["cancel t1", "watch"]
         assert story.reason() is EndReason.CALLER_HUNG_UP
 
     def test_caller_hangs_up_before_asterisk_has_told_the_partners_channel(self) -> None:
         story = Story().taken()
         story.press()
         story.gone("c")
-        assert story.did() == ["hang up t1"]
+        assert story.did() == ["cancel t1", "watch"]
         story.start("t1", Role.PARTNER)
         assert story.did() == ["hang up t1"]
 
@@ -126,6 +127,38 @@ class TestPartnerRings:
         story.end("t1")
         assert story.call.ended
         assert story.reason() is EndReason.CALLER_HUNG_UP
+
+    @pytest.mark.parametrize("answered_first", [True, False])
+    def test_partner_who_has_just_answered_is_told_that_the_caller_is_gone_and_let_go(
+        self, answered_first: bool
+    ) -> None:
+        story = Story().inviting()
+        if answered_first:
+            story.answer("t1")
+        story.gone("c")
+        assert story.did() == ["cancel t1", "watch"]
+        story.answer("t1")
+        story.gone("k")
+        assert story.did() == []
+        assert not story.call.ended
+        story.wait(2.5).end("t1")
+        assert story.call.ended
+        assert story.reason() is EndReason.CALLER_HUNG_UP
+
+    def test_partner_whom_nobody_lets_go_is_not_left_over(self) -> None:
+        story = Story().inviting()
+        story.answer("t1")
+        story.gone("c")
+        story.gone("k")
+        story.wait(partners.GOODBYE).tell(InviteTimeout(story.at, "t1"))
+        assert story.did() == ["hang up t1"]
+
+    def test_watch_over_a_partner_who_is_gone_does_nothing(self) -> None:
+        story = Story().inviting()
+        story.gone("c")
+        story.end("t1")
+        story.wait(partners.GOODBYE).tell(InviteTimeout(story.at, "t1"))
+        assert story.did() == []
 
     def test_cancel_releases_the_ringing_leg(self) -> None:
         story = Story().inviting()

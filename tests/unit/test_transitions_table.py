@@ -373,8 +373,8 @@ TABLE = {
     caller leaves             | caller_left                   | held        |
     caller holds              | phone_on_hold                 |             |
     caller unholds            | no_change                     |             |
-    caller hangs up           | caller_ended                  | staff       | hang up t1, 12345: caller_hung_up
-    caller is lost            | caller_ended                  | staff       | hang up t1, 12345: caller_hung_up
+    caller hangs up           | caller_ended                  | staff       | cancel t1, watch, 12345: caller_hung_up
+    caller is lost            | caller_ended                  | staff       | cancel t1, watch, 12345: caller_hung_up
     taker rings               | no_change                     |             |
     taker answers             | no_change                     |             |
     taker joins               | taker_joined                  |             |
@@ -665,8 +665,8 @@ TABLE = {
     caller leaves             | no_change                  |             |
     caller holds              | phone_on_hold              |             |
     caller unholds            | no_change                  |             |
-    caller hangs up           | caller_ended               | staff       | hang up t1, 12345: caller_hung_up
-    caller is lost            | caller_ended               | staff       | hang up t1, 12345: caller_hung_up
+    caller hangs up           | caller_ended               | staff       | cancel t1, watch, 12345: caller_hung_up
+    caller is lost            | caller_ended               | staff       | cancel t1, watch, 12345: caller_hung_up
     taker rings               | no_change                  |             |
     taker answers             | no_change                  |             |
     taker joins               | unknown_leg                |             |

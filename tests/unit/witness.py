@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from telephony.core.call import Call, Next, Role, Transfer
-from telephony.core.commands import AnswerFreed, AwaitFreed, Decision, HangUp, RescueCaller
+from telephony.core.commands import AnswerFreed, AwaitFreed, AwaitInvite, Decision, HangUp, RescueCaller
 from telephony.core.events import CallerFreed, Event, FreedTimeout, LegEnded, LegStarted, ReturnPressed
 from telephony.core.transitions import decide
 from tests.unit.story import NORMAL, new_call
@@ -96,7 +96,8 @@ class Witness:
                 assert not caller.talking, "rescued out of a conversation"
                 assert not self.call.pending, "rescued from a partner who is being called"
         if before.caller_leg is not None and caller is None:
-            assert {transfer.id for transfer in before.pending if _may_live(self.call, transfer)} <= released
+            watched = {c.transfer_id for c in decision.commands if isinstance(c, AwaitInvite)}
+            assert {t.id for t in before.pending if _may_live(self.call, t)} <= released & watched
         if before.ended and not isinstance(event, CallerFreed):
             assert all(isinstance(command, HangUp) for command in decision.commands)
         for leg_id in released:
