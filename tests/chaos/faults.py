@@ -89,7 +89,7 @@ async def redis_emptied(world: World, site: str, severity: float) -> tuple[str, 
 
 async def ami_cut(world: World, site: str, severity: float) -> tuple[str, float]:
     lines = (await world.asterisk_cli(site, "manager show connected")).splitlines()
-    rows = [line.split() for line in lines if line.startswith("controller")]
+    rows = [row for row in map(str.split, lines) if row[:1] == ["controller"]]
     async with world.down("ami", site):
         for row in rows:
             await world.asterisk_cli(site, f"manager kick session {row[4]}")
