@@ -46,6 +46,7 @@ class ChaosRun(Run):
         self._struck: list[Struck] = []
         self._unmended: list[str] = []
         self._strikes: set[asyncio.Task[None]] = set()
+        self._broken: BaseException | None = None
         self._quiet_since = 0.0
         self._compared = True
         self._began = 0.0
@@ -84,6 +85,7 @@ class ChaosRun(Run):
             if time.monotonic() - said > PROGRESS:
                 said = time.monotonic()
                 self._say(said - self._began)
+            self._all_alive()
             await self._look_in_peace()
             hotlines.drop_recordings(self._sites)
             await asyncio.sleep(TICK)
@@ -95,7 +97,19 @@ class ChaosRun(Run):
             self._quiet_since, self._compared = float("inf"), False
             task = asyncio.create_task(self._strike(fault), name=fault.kind)
             self._strikes.add(task)
-            task.add_done_callback(self._strikes.discard)
+            task.add_done_callback(self._struck_down)
+
+    def _struck_down(self, strike: asyncio.Task[None]) -> None:
+        self._strikes.discard(strike)
+        if not self._strikes:
+            self._quiet_since = time.monotonic()
+        if not strike.cancelled() and strike.exception() is not None:
+            self._broken = strike.exception()
+
+    def _all_alive(self) -> None:
+        super()._all_alive()
+        if self._broken is not None:
+            raise self._broken
 
     async def _strike(self, fault: PlannedFault) -> None:
         at = time.monotonic() - self._began
@@ -108,8 +122,6 @@ class ChaosRun(Run):
             self._unmended.append(f"{at:.1f} s, {fault.kind} at {fault.site}: {error}")
         print(f"    {at:6.1f} s  {fault.site:5}  {fault.kind}: {words}; {well}", flush=True)
         self._struck.append(Struck(at, fault.kind, fault.site, words, recovery))
-        if len(self._strikes) == 1:
-            self._quiet_since = time.monotonic()
 
     async def _look_in_peace(self) -> None:
         """Once after each time of peace, the three views are compared; not if a fault strikes meanwhile."""

@@ -34,7 +34,8 @@ class Pressed:
 class Keys:
     """One hotline. `number_of` finds the number of a caller who withholds it, by the call's id.
 
-    `raw` receives every event of the feed as one JSON line.
+    `raw` receives every event of the feed as one JSON line. `broken`: an error that a press has met and that is none
+    of the hotline's answers.
     """
 
     def __init__(
@@ -61,6 +62,7 @@ class Keys:
         self.numbers: dict[str, str] = {}
         self.resumed = 0
         self.watching = asyncio.Event()
+        self.broken: BaseException | None = None
 
     async def run(self) -> None:
         """For ever; a feed that is closed is resumed where it was."""
@@ -100,7 +102,12 @@ class Keys:
             for press in self._presses.get(number, ()):
                 task = asyncio.create_task(self._press(at, call_id, number, call["seat"], press))
                 self._fingers.add(task)
-                task.add_done_callback(self._fingers.discard)
+                task.add_done_callback(self._pressed)
+
+    def _pressed(self, finger: asyncio.Task[None]) -> None:
+        self._fingers.discard(finger)
+        if not finger.cancelled() and finger.exception() is not None:
+            self.broken = finger.exception()
 
     async def _press(self, began: float, call_id: str, number: str, seat: str, press: Press) -> None:
         due = began + press.at / 1000

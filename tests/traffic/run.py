@@ -45,6 +45,7 @@ class Run:
         self._sessions: dict[str, aiohttp.ClientSession] = {}
         self._redis: dict[str, Redis] = {}
         self._keys: dict[str, Keys] = {}
+        self._watchers: list[asyncio.Task[None]] = []
         self._differences: list[str] = []
         self._comparisons = 0
 
@@ -93,6 +94,7 @@ class Run:
         keys = self.keys(name, session, self._plan, number_of, raw)
         self._sessions[name], self._redis[name], self._keys[name] = session, redis, keys
         task = asyncio.create_task(keys.run(), name=f"keys {name}")
+        self._watchers.append(task)
 
         async def stop() -> None:
             task.cancel()
@@ -106,11 +108,21 @@ class Run:
         began = time.monotonic()
         deadline = began + self._plan[-1].at + OVERTIME
         while any(each.process.poll() is None for each in citizens) and time.monotonic() < deadline:
-            self._phones.all_alive()
+            self._all_alive()
             await self._compare()
             hotlines.drop_recordings(self._sites)
             self._say(time.monotonic() - began)
             await asyncio.sleep(PROGRESS)
+
+    def _all_alive(self) -> None:
+        """LabError, or what a part of ours has met: phones, the watch over a feed, a press."""
+        self._phones.all_alive()
+        for watcher in self._watchers:
+            if watcher.done():
+                watcher.result()
+        for keys in self._keys.values():
+            if keys.broken is not None:
+                raise keys.broken
 
     async def _compare(self) -> None:
         self._comparisons += len(self._sites)
