@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import subprocess
 import time
 from collections import Counter, defaultdict
 from collections.abc import Sequence
@@ -129,7 +130,11 @@ class ChaosRun(Run):
             return
         since, before = self._quiet_since, list(self._differences)
         self._compared = True
-        await self._compare()
+        try:
+            await self._compare()
+        except (aiohttp.ClientError, RedisError, OSError, KeyError, subprocess.SubprocessError):
+            if self._quiet_since == since:
+                raise
         if self._quiet_since != since:
             self._differences = before
 

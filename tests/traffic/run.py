@@ -13,6 +13,8 @@ from pathlib import Path
 
 import aiohttp
 from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from tests.lab.site import Site
@@ -80,7 +82,9 @@ class Run:
     async def _watch(self, name: str, site: Site) -> None:
         headers = {"Authorization": f"Bearer {site.secrets.tokens['admin']}"}
         session = await self._stack.enter_async_context(aiohttp.ClientSession(API[name], headers=headers))
-        redis = Redis.from_url(site.redis_url, socket_timeout=2.0, socket_connect_timeout=2.0)
+        # A connection that an earlier Redis has left behind is found out when it is used: once more, then.
+        retry = Retry(NoBackoff(), 2)
+        redis = Redis.from_url(site.redis_url, socket_timeout=2.0, socket_connect_timeout=2.0, retry=retry)
         self._stack.push_async_callback(redis.aclose)
         raw = self._stack.enter_context((self._folder / f"feed-{name}.jsonl").open("w", encoding="utf-8"))
 
