@@ -11,6 +11,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import aiohttp
+from redis.exceptions import RedisError
+
 from tests.chaos.faults import FAULTS
 from tests.chaos.fingers import Fingers, Push
 from tests.chaos.judge import Finding, Tally, judge
