@@ -4,6 +4,8 @@
 # make test    every check and every test
 # make traffic 200 calls as both hotlines get them, played by SIPp, and a verdict; RATE= calls a second,
 #              CALLS= or HOURS= how long, SEED= for the same plan again
+# make chaos   2,000 calls while 200 faults kill, freeze, cut and restart parts of both hotlines, and a verdict;
+#              CALLS=, RATE= calls a second, FAULTS=, SEED= for the same plan and script again
 # make check   ruff and mypy alone
 # make lock    write the lock files anew, after a change in pyproject.toml (needs uv)
 #
@@ -13,7 +15,7 @@
 setup := docker/setup.sh
 MAKEFLAGS += --no-print-directory
 
-.PHONY: help run status stop test check traffic lock
+.PHONY: help run status stop test check traffic chaos lock
 help:
 	@sed -n 's/^# \{0,1\}//p' Makefile
 
@@ -29,6 +31,10 @@ test check:
 traffic:
 	@$(setup) python -m tests.traffic $(if $(RATE),--rate $(RATE)) $(if $(CALLS),--calls $(CALLS)) \
 		$(if $(HOURS),--hours $(HOURS)) $(if $(SEED),--seed $(SEED))
+
+chaos:
+	@$(setup) python -m tests.chaos $(if $(RATE),--rate $(RATE)) $(if $(CALLS),--calls $(CALLS)) \
+		$(if $(FAULTS),--faults $(FAULTS)) $(if $(SEED),--seed $(SEED))
 
 lock:
 	docker/lock.sh

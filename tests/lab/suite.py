@@ -43,6 +43,7 @@ def _make_run() -> list[str]:
     return namespace.isolated(command) if namespace.possible() is None else command
 
 
+_SHORT_CHAOS = ("--calls", "150", "--faults", "12", "--seed", "1", "--tidy")
 CHECKS = (
     Step("ruff check", lambda: _module("ruff", "check", ".")),
     Step("ruff format", lambda: _module("ruff", "format", "--check", ".")),
@@ -53,6 +54,7 @@ TESTS = (
     Step("make run, twice, and make stop", _make_run),
     Step("system tests", _system_tests),
     Step("traffic", lambda: _module("tests.traffic", "--calls", "100", "--seed", "93", "--tidy")),
+    Step("chaos", lambda: _module("tests.chaos", *_SHORT_CHAOS)),
 )
 
 

@@ -54,14 +54,18 @@ class Judgement:
 
     def timeline(self) -> list[str]:
         """What happened, in order; seconds from the first."""
-        lines = [(deed.at, str(deed)) for deed in self.record.deeds]
-        lines += [(at, f"hotline: {words}") for at, words in self.record.history]
-        lines += [
-            (press.at, f"key {press.key} pressed: {press.status} {_refusal(press)}")
-            for press in self.record.pressed
-        ]
-        lines.sort()
-        return [f"{at - lines[0][0]:8.3f}  {words}" for at, words in lines]
+        return timeline(self.record)
+
+
+def timeline(record: Record) -> list[str]:
+    """What happened in a call, in order; seconds from the first."""
+    lines = [(deed.at, str(deed)) for deed in record.deeds]
+    lines += [(at, f"hotline: {words}") for at, words in record.history]
+    lines += [
+        (press.at, f"key {press.key} pressed: {press.status} {_refusal(press)}") for press in record.pressed
+    ]
+    lines.sort()
+    return [f"{at - lines[0][0]:8.3f}  {words}" for at, words in lines]
 
 
 def judge(call: PlannedCall, record: Record) -> Judgement:

@@ -34,7 +34,8 @@ class Pressed:
 class Keys:
     """One hotline. `number_of` finds the number of a caller who withholds it, by the call's id.
 
-    `raw` receives every event of the feed as one JSON line.
+    `raw` receives every event of the feed as one JSON line. `broken`: an error that a press has met and that is none
+    of the hotline's answers.
     """
 
     def __init__(
@@ -61,19 +62,25 @@ class Keys:
         self.numbers: dict[str, str] = {}
         self.resumed = 0
         self.watching = asyncio.Event()
+        self.broken: BaseException | None = None
 
     async def run(self) -> None:
         """For ever; a feed that is closed is resumed where it was."""
         while True:
             since = {} if self._since < 0 else {"since": str(self._since)}
             try:
-                async with self._session.ws_connect("/v1/events", params=since) as feed:
+                async with self._session.ws_connect("/v1/events", params=since, heartbeat=5.0) as feed:
                     async for message in feed:
+                        if message.type is not aiohttp.WSMsgType.TEXT:
+                            break
                         await self._on(json.loads(message.data))
-            except aiohttp.ClientError as error:
-                print(f"    the feed of {self.site} was lost: {error}", flush=True)
+            except (aiohttp.ClientError, OSError, TimeoutError) as error:
+                self._lost(error)
             self.resumed += 1
             await asyncio.sleep(RETRY)
+
+    def _lost(self, error: Exception) -> None:
+        print(f"    the feed of {self.site} was lost: {error}", flush=True)
 
     async def _on(self, event: dict[str, Any]) -> None:
         self._since = event["seq"]
@@ -93,11 +100,16 @@ class Keys:
             number = call["caller"]["number"] or await self._number_of(call_id)
             self.numbers[call_id] = number
             for press in self._presses.get(number, ()):
-                task = asyncio.create_task(self._press(at, number, call["seat"], press))
+                task = asyncio.create_task(self._press(at, call_id, number, call["seat"], press))
                 self._fingers.add(task)
-                task.add_done_callback(self._fingers.discard)
+                task.add_done_callback(self._pressed)
 
-    async def _press(self, began: float, number: str, seat: str, press: Press) -> None:
+    def _pressed(self, finger: asyncio.Task[None]) -> None:
+        self._fingers.discard(finger)
+        if not finger.cancelled() and finger.exception() is not None:
+            self.broken = finger.exception()
+
+    async def _press(self, began: float, call_id: str, number: str, seat: str, press: Press) -> None:
         due = began + press.at / 1000
         await asyncio.sleep(due - time.time())
         body = {"mode": press.mode} if press.mode else None

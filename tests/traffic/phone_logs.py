@@ -11,13 +11,15 @@ from pathlib import Path
 class Deed:
     """`word`: calls, answered, gives_up, hangs_up, was_hung_up, was_refused, no_answer_to_bye for citizens; rings,
     answered, refuses, cancelled, hangs_up, was_hung_up, no_reply for those who are called. `number` is empty where
-    the phone was not told it; `phone` is the user part that was called, empty for citizens."""
+    the phone was not told it; `phone` is the user part that was called, empty for citizens. `dialog`: the INVITE's
+    Call-ID, where the phone rings."""
 
     at: float
     role: str
     number: str
     word: str
     phone: str = ""
+    dialog: str = ""
 
     def __str__(self) -> str:
         return f"{self.role}{f' {self.phone}' if self.phone else ''} {self.word}"
@@ -30,4 +32,5 @@ def read(role: str, log: Path) -> Iterator[Deed]:
     with log.open(encoding="utf-8") as lines:
         for line in lines:
             at, number, word, *phone = line.rstrip("\n").split(" ")
-            yield Deed(float(at), role, number, word, phone[0] if phone else "")
+            dialog = phone[1] if len(phone) > 1 else ""
+            yield Deed(float(at), role, number, word, phone[0] if phone else "", dialog)

@@ -23,6 +23,7 @@ SCENARIOS = CHECKOUT / "tests" / "sipp"
 SEATS = {"110": "127.0.0.40", "12345": "127.0.0.41"}
 REGISTERING = 20.0  # s
 ENDING = 5.0  # s
+LIMIT = ("-timeout", "10", "-timeout_error")  # s; for a registrar that does not answer
 # Nothing is wrong: how our scenarios look at the clock; OPTIONS that reach a phone which is only registering, or
 # come twice.
 _QUIET = re.compile("receive timeout on message|Discarding message which can't be mapped|Dead call .*OPTIONS")
@@ -35,6 +36,7 @@ class Sipp:
     name: str
     folder: Path
     process: subprocess.Popen[bytes]
+    killed: bool = False
 
     @property
     def log(self) -> Path:
@@ -48,6 +50,12 @@ class Sipp:
         if self.process.poll() is None:
             self.process.kill()
             self.process.wait()
+
+    def kill(self) -> None:
+        """End it as a power cut would: nobody is told, and nothing more is logged."""
+        self.killed = True
+        self.process.kill()
+        self.process.wait()
 
     def complaints(self) -> list[str]:
         """What SIPp found wrong: unexpected messages, retransmissions given up."""
@@ -69,13 +77,34 @@ class Phones:
 
     def start_staff(self, plan: Sequence[PlannedCall]) -> None:
         """Register every seat, and have all who are called ready to answer."""
-        for site, address in SEATS.items():
-            self._register(site, address)
-            users = self._users(site)
-            self._answer(f"seats-{site}", address, _seat_lines(site, plan), users, SIP[site])
-        for line, address in FAR_END.items():
-            partners = [(call.number, call.partners[line]) for call in plan if line in call.partners]
-            self._answer(line, address, partners)
+        for site in SEATS:
+            self.start_seats(site, plan)
+        for line in FAR_END:
+            self.start_unit(line, plan)
+
+    def start_seats(
+        self, site: str, plan: Sequence[PlannedCall], seats: Sequence[str] = (), address: str = ""
+    ) -> None:
+        """Register the seats of a site (all of them if not said otherwise), and answer their calls."""
+        users = self._users(site, seats)
+        address = address or SEATS[site]
+        self._register(site, address, users)
+        self._answer(f"seats-{site}", address, _seat_lines(site, plan), users, SIP[site])
+
+    def start_unit(self, line: str, plan: Sequence[PlannedCall]) -> None:
+        """Have the far end of the line to 119, 120 or gas ready to answer."""
+        partners = [(call.number, call.partners[line]) for call in plan if line in call.partners]
+        self._answer(line, FAR_END[line], partners)
+
+    def unregister(self, site: str, seat: str, address: str) -> None:
+        """Take back the seat's registration, from an address at which nobody answers calls. LabError."""
+        self._register(site, address, self._users(site, [seat]), "unregister")
+
+    def kill(self, name: str) -> None:
+        """End all who play the role, as a power cut would."""
+        for sipp in self.started:
+            if sipp.name == name and not sipp.killed:
+                sipp.kill()
 
     def start_citizens(self, plan: Sequence[PlannedCall]) -> list[Sipp]:
         """Let the calls begin, each at its time from now."""
@@ -91,22 +120,24 @@ class Phones:
         for sipp in self.started:
             sipp.stop()
 
-    def _register(self, site: str, address: str) -> None:
-        users = self._users(site)
+    def _register(self, site: str, address: str, users: Sequence[str], scenario: str = "register") -> None:
         count = ("-m", str(len(users)), "-r", "100", "-l", "1000")
         files = {"users.csv": users}
-        sipp = self._sipp(f"register-{site}", "register.xml", address, files, *count, SIP[site])
+        sipp = self._sipp(f"register-{site}", f"{scenario}.xml", address, files, *count, *LIMIT, SIP[site])
         try:
             code = sipp.process.wait(REGISTERING)
         except subprocess.TimeoutExpired:
+            sipp.kill()
             code = -1
         if code:
-            raise LabError(f"the seats of {site} could not register ({code}): see {sipp.folder}")
+            raise LabError(f"the seats of {site} could not {scenario} ({code}): see {sipp.folder}")
 
-    def _users(self, site: str) -> list[str]:
+    def _users(self, site: str, seats: Sequence[str] = ()) -> list[str]:
         passwords = self._sites[site].secrets.seats
         return [
-            f"{seat};[authentication username={seat} password={word}]" for seat, word in passwords.items()
+            f"{seat};[authentication username={seat} password={word}]"
+            for seat, word in passwords.items()
+            if not seats or seat in seats
         ]
 
     def _answer(
@@ -139,7 +170,8 @@ class Phones:
     def _sipp(
         self, name: str, scenario: str, address: str, files: Mapping[str, Sequence[str]], *more: str
     ) -> Sipp:
-        folder = self._folder / name
+        times = sum(each.name == name for each in self.started)
+        folder = self._folder / (f"{name}.{times + 1}" if times else name)
         folder.mkdir(parents=True, mode=0o700)
         for file, lines in files.items():
             text = "SEQUENTIAL\n" + "".join(f"{line}\n" for line in lines)
@@ -161,7 +193,8 @@ class Phones:
 
     def all_alive(self) -> None:
         """LabError names those who are called and whose SIPp has ended."""
-        dead = [each.name for each in self.started if _lasting(each) and each.process.poll() is not None]
+        lasting = (each for each in self.started if _lasting(each) and not each.killed)
+        dead = [each.name for each in lasting if each.process.poll() is not None]
         if dead:
             raise LabError(f"SIPp has ended for {', '.join(dead)}: see {self._folder}")
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.traffic.judge import Judgement
+from tests.traffic.judge import Judgement, timeline
 
 MOST_EXCUSED = 0.02  # of the calls; a run in which more went astray says nothing
 NAMED = 10  # calls whose timelines are shown; the rest are in the raw data
@@ -17,7 +17,8 @@ NAMED = 10  # calls whose timelines are shown; the rest are in the raw data
 @dataclass(slots=True)
 class Verdict:
     """All that a run has found. `differences`: lines on which Redis, Asterisk and API did not agree.
-    `left`: legs that did not go. `complaints`: what SIPp found wrong. Times in milliseconds."""
+    `left`: legs that did not go. `complaints`: what SIPp found wrong. Times in milliseconds. `put_right`: by fault,
+    how many times the controllers had lost sight of something."""
 
     judgements: Sequence[Judgement]
     differences: list[str] = field(default_factory=list)
@@ -27,6 +28,7 @@ class Verdict:
     complaints: list[str] = field(default_factory=list)
     to_invite: list[float] = field(default_factory=list)
     to_ringing: list[float] = field(default_factory=list)
+    put_right: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def wrong(self) -> list[Judgement]:
@@ -43,7 +45,7 @@ class Verdict:
     @property
     def good(self) -> bool:
         too_slow = len(self.excused) > MOST_EXCUSED * len(self.judgements)
-        return not (self.wrong or self.differences or self.left or self.unended or too_slow)
+        return not (self.wrong or self.differences or self.left or self.unended or self.put_right or too_slow)
 
 
 def text(verdict: Verdict) -> str:
@@ -92,7 +94,7 @@ def _transfers(verdict: Verdict) -> list[str]:
 def _times(verdict: Verdict) -> list[str]:
     rows = {"key to INVITE at the far end": verdict.to_invite, "key to ringing": verdict.to_ringing}
     return [
-        f"{name:29} p50 {_percentile(times, 50):.1f} ms   p99 {_percentile(times, 99):.1f} ms   of {len(times)}"
+        f"{name:29} p50 {percentile(times, 50):.1f} ms   p99 {percentile(times, 99):.1f} ms   of {len(times)}"
         for name, times in rows.items()
         if times
     ]
@@ -113,6 +115,11 @@ def _invariants(verdict: Verdict) -> list[str]:
             len(verdict.differences),
             verdict.differences,
         ),
+        (
+            "put right by the sweep",
+            sum(verdict.put_right.values()),
+            [f"{fault} {count}" for fault, count in sorted(verdict.put_right.items())],
+        ),
     ]
     lines = []
     for what, count, details in rows:
@@ -120,8 +127,8 @@ def _invariants(verdict: Verdict) -> list[str]:
         lines += [f"             {detail}" for detail in details[:NAMED]]
     late = [each.late * 1000 for each in verdict.judgements]
     lines.append(
-        f"note     the machine was behind the plan by p50 {_percentile(late, 50):.0f} ms, "
-        f"p99 {_percentile(late, 99):.0f} ms; calls that went another way because of that: {len(verdict.excused)}"
+        f"note     the machine was behind the plan by p50 {percentile(late, 50):.0f} ms, "
+        f"p99 {percentile(late, 99):.0f} ms; calls that went another way because of that: {len(verdict.excused)}"
     )
     if verdict.complaints:
         lines.append(f"note     SIPp complained {len(verdict.complaints)} times (see phones/*/errors)")
@@ -134,11 +141,12 @@ def _story(each: Judgement) -> list[str]:
     return [
         f"caller {each.call.number} at {each.call.site}, call {each.record.call_id or 'unknown'}, "
         f"scene {each.call.scene}: {what}",
-        *(f"  {line}" for line in each.timeline()),
+        *(f"  {line}" for line in timeline(each.record)),
     ]
 
 
-def _percentile(times: Sequence[float], percent: int) -> float:
+def percentile(times: Sequence[float], percent: int) -> float:
+    """The value below which `percent` of the times are; there must be some."""
     ordered = sorted(times)
     return ordered[min(len(ordered) - 1, len(ordered) * percent // 100)]
 
@@ -155,3 +163,17 @@ def ringing_times(logs: Iterable[Path]) -> list[float]:
                     if transfer["to_ringing_ms"] is not None:
                         times.append(transfer["to_ringing_ms"])
     return times
+
+
+def put_right(logs: Iterable[Path]) -> Counter[str]:
+    """From the controllers' logs: by fault, what the sweep has put right.
+
+    The metric telephony_put_right_total begins anew with each controller.
+    """
+    faults: Counter[str] = Counter()
+    for log in logs:
+        with log.open(encoding="utf-8", errors="replace") as lines:
+            for line in lines:
+                if '"put_right"' in line:
+                    faults[json.loads(line)["fault"]] += 1
+    return faults

@@ -13,6 +13,9 @@ from pathlib import Path
 
 import aiohttp
 from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
 
 from tests.lab.site import Site
 from tests.lab.stage import API, FAR_END
@@ -33,6 +36,8 @@ OVERTIME = (PATIENCE + 2 * LAST_RESORT) / 1000 + 20.0  # s after the last arriva
 class Run:
     """`folder` takes all raw data; `rate` decides how many seats there are."""
 
+    keys = Keys
+
     def __init__(self, plan: Sequence[PlannedCall], rate: float, folder: Path) -> None:
         self._plan = plan
         self._folder = folder
@@ -42,6 +47,7 @@ class Run:
         self._sessions: dict[str, aiohttp.ClientSession] = {}
         self._redis: dict[str, Redis] = {}
         self._keys: dict[str, Keys] = {}
+        self._watchers: list[asyncio.Task[None]] = []
         self._differences: list[str] = []
         self._comparisons = 0
 
@@ -76,17 +82,23 @@ class Run:
     async def _watch(self, name: str, site: Site) -> None:
         headers = {"Authorization": f"Bearer {site.secrets.tokens['admin']}"}
         session = await self._stack.enter_async_context(aiohttp.ClientSession(API[name], headers=headers))
-        redis = Redis.from_url(site.redis_url)
+        # A connection that an earlier Redis has left behind is found out when it is used: once more, then.
+        retry = Retry(NoBackoff(), 2)
+        redis = Redis.from_url(site.redis_url, socket_timeout=2.0, socket_connect_timeout=2.0, retry=retry)
         self._stack.push_async_callback(redis.aclose)
         raw = self._stack.enter_context((self._folder / f"feed-{name}.jsonl").open("w", encoding="utf-8"))
 
         async def number_of(call_id: str) -> str:
-            record = await redis.get(f"tel:{name}:call:{call_id}")
+            try:
+                record = await redis.get(f"tel:{name}:call:{call_id}")
+            except RedisError:  # make chaos has taken it away: then nobody presses in this call
+                record = None
             return str(json.loads(record)["call"]["caller"]["number"]) if record else ""
 
-        keys = Keys(name, session, self._plan, number_of, raw)
+        keys = self.keys(name, session, self._plan, number_of, raw)
         self._sessions[name], self._redis[name], self._keys[name] = session, redis, keys
         task = asyncio.create_task(keys.run(), name=f"keys {name}")
+        self._watchers.append(task)
 
         async def stop() -> None:
             task.cancel()
@@ -100,11 +112,21 @@ class Run:
         began = time.monotonic()
         deadline = began + self._plan[-1].at + OVERTIME
         while any(each.process.poll() is None for each in citizens) and time.monotonic() < deadline:
-            self._phones.all_alive()
+            self._all_alive()
             await self._compare()
             hotlines.drop_recordings(self._sites)
             self._say(time.monotonic() - began)
             await asyncio.sleep(PROGRESS)
+
+    def _all_alive(self) -> None:
+        """LabError, or what a part of ours has met: phones, the watch over a feed, a press."""
+        self._phones.all_alive()
+        for watcher in self._watchers:
+            if watcher.done():
+                watcher.result()
+        for keys in self._keys.values():
+            if keys.broken is not None:
+                raise keys.broken
 
     async def _compare(self) -> None:
         self._comparisons += len(self._sites)
@@ -154,11 +176,15 @@ class Run:
             ],
             [f"{sipp.name}: {line}" for sipp in self._phones.started for line in sipp.complaints()],
             self._invite_times(found),
-            report.ringing_times(site.state / "log" / "controller.jsonl" for site in self._sites.values()),
+            report.ringing_times(self._logs()),
+            report.put_right(self._logs()),
         )
         (self._folder / "verdict.txt").write_text(report.text(verdict) + "\n", encoding="utf-8")
         (self._folder / "wrong.txt").write_text(report.stories(verdict), encoding="utf-8")
         return verdict
+
+    def _logs(self) -> list[Path]:
+        return [site.state / "log" / "controller.jsonl" for site in self._sites.values()]
 
     def _record(self, call: PlannedCall, deeds: dict[str, list[Deed]]) -> Record:
         keys = self._keys[call.site]

@@ -8,7 +8,7 @@ from tests.traffic.judge import Judgement, Record, judge
 from tests.traffic.keys import Pressed
 from tests.traffic.phone_logs import Deed, read
 from tests.traffic.planned import Phone, PlannedCall, Press
-from tests.traffic.report import Verdict, ringing_times, text
+from tests.traffic.report import Verdict, put_right, ringing_times, text
 
 NUMBER = "13800000001"
 PLAN = PlannedCall(
@@ -115,6 +115,18 @@ def test_legs_left_over_and_stores_that_differ_fail_the_run() -> None:
     assert not Verdict([right], unended=["110: x is queued"]).good
 
 
+def test_run_in_which_the_sweep_had_to_put_something_right_is_not_good() -> None:
+    verdict = Verdict([judged(PARTNER_LEAVES, HUNG_UP)], put_right={"lonely": 1})
+    assert not verdict.good
+    assert "BROKEN   put right by the sweep: 1" in text(verdict)
+
+
+def test_what_the_sweep_has_put_right_is_read_from_the_controllers_logs(tmp_path) -> None:
+    log = tmp_path / "controller.jsonl"
+    log.write_text('{"event": "put_right", "fault": "lonely"}\n{"event": "started"}\n', encoding="utf-8")
+    assert put_right([log]) == {"lonely": 1}
+
+
 def test_timeline_has_phones_hotline_and_keys_in_order() -> None:
     refused = Pressed(1.5, NUMBER, "119", 0.01, 0.0, 409, {"error": {"code": "no_call"}})
     lines = judged(PARTNER_LEAVES, HUNG_UP, pressed=(refused,)).timeline()
@@ -132,10 +144,12 @@ def test_timeline_has_phones_hotline_and_keys_in_order() -> None:
 
 def test_log_of_a_phone_that_was_not_told_the_number_is_read(tmp_path) -> None:
     log = tmp_path / "log"
-    log.write_text("1.5 13800000001 answered 1001\n2.5  rings 1002 1.000000 200\n", encoding="utf-8")
+    log.write_text(
+        "1.5 13800000001 answered 1001\n2.5  rings 1002 7-1@127.0.110.1 1.000000 200\n", encoding="utf-8"
+    )
     assert list(read("seats-110", log)) == [
         Deed(1.5, "seats-110", "13800000001", "answered", "1001"),
-        Deed(2.5, "seats-110", "", "rings", "1002"),
+        Deed(2.5, "seats-110", "", "rings", "1002", "7-1@127.0.110.1"),
     ]
     assert list(read("gas", tmp_path / "none")) == []
 

@@ -1,0 +1,212 @@
+"""Judges each call of a chaos run. The plan's own expectations no longer hold; what holds is that nobody is lost.
+
+A caller is lost whose phone was hung up although nobody who was in the call put the phone down, or although somebody
+else was still in the call. No controller can help whose Asterisk was killed, and who called while it was away.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any
+
+from tests.chaos.fingers import Push
+from tests.chaos.world import Outage
+from tests.lab.stage import FAR_END
+from tests.traffic.judge import Record
+from tests.traffic.phone_logs import Deed
+from tests.traffic.planned import FAR_HOTLINE, PlannedCall
+
+CAUSE = 6.0  # s; the dialplan has waited for a dead controller, on a busy machine, within this time
+CROSSING = 1.0  # s; what happens closer together than this may have crossed
+PATIENT = 20.0  # s; who gives up after waiting so long has been left waiting
+_ENDS = frozenset({"hangs_up", "was_hung_up", "no_reply"})
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """`end`: who ended the call; `lost`, `unanswered`, `unclear`, or `excused`: what of these Asterisk's own
+    end explains. `why`: the words for what is wrong."""
+
+    call: PlannedCall
+    record: Record
+    end: str
+    why: str = ""
+    doubles: tuple[str, ...] = ()
+
+    @property
+    def wrong(self) -> bool:
+        return bool(self.doubles) or self.end in ("lost", "unanswered", "unclear")
+
+
+@dataclass(frozen=True, slots=True)
+class Talk:
+    """A phone's part in a call, from its answer to its end (infinity: none was seen); `said`: its last word."""
+
+    role: str
+    phone: str
+    began: float
+    ended: float = float("inf")
+    said: str = ""
+
+
+def judge(
+    call: PlannedCall,
+    record: Record,
+    outages: Sequence[Outage],
+    pushes: Iterable[Push] = (),
+    far_calls: Mapping[str, int] | None = None,
+) -> Finding:
+    """`pushes`: those in this caller's calls. `far_calls`: by line, the calls that came of it at the other hotline."""
+    citizen = [deed for deed in record.deeds if deed.role == f"citizens-{call.site}"]
+    doubles = (
+        *_invited_twice(call, record, list(pushes), far_calls or {}, outages),
+        *_two_seats(call, record, outages),
+    )
+    end, why = _end(call, record, citizen)
+    if end in ("lost", "unanswered", "unclear") and _asterisk_died(call, citizen, outages):
+        end, why = "excused", f"{end}: {why}"
+    if end == "unanswered" and any(
+        outage.what == "seats" and outage.site == call.site and outage.meets(citizen[0].at, citizen[-1].at)
+        for outage in outages
+    ):
+        end, why = "excused", f"{end}: no seat had a phone"
+    return Finding(call, record, end, why, doubles)
+
+
+def _end(call: PlannedCall, record: Record, citizen: Sequence[Deed]) -> tuple[str, str]:
+    last = citizen[-1] if citizen else None
+    if last is None or last.word in ("calls", "answered"):
+        return "unclear", f"the citizen's phone says {last.word if last else 'nothing'} and no more"
+    if last.word in ("hangs_up", "no_answer_to_bye"):
+        answered = any(deed.word == "answered" for deed in citizen)
+        gave_up = any(deed.word == "gives_up" for deed in citizen)
+        return ("caller" if answered or not gave_up else "nobody_answered"), ""
+    if last.word == "gives_up":
+        waited = last.at - citizen[0].at
+        if waited > PATIENT:
+            return "unanswered", f"the citizen gave up after {waited:.0f} s"
+        return "nobody_answered", ""
+    if last.word != "was_hung_up":
+        return "lost", f"the citizen's phone says {last.word}"
+    return _who_hung_up(call, record, last)
+
+
+def _who_hung_up(call: PlannedCall, record: Record, last: Deed) -> tuple[str, str]:
+    staff = [
+        deed
+        for deed in record.deeds
+        if deed.word == "hangs_up" and deed.role != last.role and -0.2 <= last.at - deed.at <= CAUSE
+    ]
+    if not staff:
+        return "lost", "the citizen was hung up, and nobody else put the phone down"
+    there = [
+        talk
+        for talk in talks(record.deeds, last.role)
+        if talk.said == "was_hung_up"
+        and talk.began < last.at - CROSSING
+        and last.at - 0.2 <= talk.ended <= last.at + CAUSE
+    ]
+    if there:
+        return "lost", f"the citizen was hung up although {there[0].role} {there[0].phone} was still there"
+    taker = max(staff, key=lambda deed: deed.at).role == f"seats-{call.site}"
+    return ("taker" if taker else "partner"), ""
+
+
+def talks(deeds: Iterable[Deed], citizens: str) -> list[Talk]:
+    """The parts of all who were called."""
+    found: list[Talk] = []
+    for deed in deeds:
+        if deed.role == citizens:
+            continue
+        if deed.word == "answered":
+            found.append(Talk(deed.role, deed.phone, deed.at))
+        elif deed.word in _ENDS:
+            for index, talk in enumerate(found):
+                if (talk.role, talk.phone) == (deed.role, deed.phone) and not talk.said:
+                    found[index] = Talk(talk.role, talk.phone, talk.began, deed.at, deed.word)
+                    break
+    return found
+
+
+def _asterisk_died(call: PlannedCall, citizen: Sequence[Deed], outages: Iterable[Outage]) -> bool:
+    if not citizen:
+        return False
+    return any(
+        outage.what == "asterisk" and outage.site == call.site and outage.meets(citizen[0].at, citizen[-1].at)
+        for outage in outages
+    )
+
+
+def _two_seats(call: PlannedCall, record: Record, outages: Iterable[Outage]) -> list[str]:
+    """Two seats in conversation with the caller at once: two calls for one rescue. A phone that was killed, and a
+    call that Asterisk has forgotten, do not count: both sit there and nobody hears them."""
+    role = f"seats-{call.site}"
+    down = [o for o in outages if o.site == call.site and (o.what == "asterisk" or o.what.startswith("seat"))]
+    mine = sorted((t for t in talks(record.deeds, f"citizens-{call.site}") if t.role == role), key=_began)
+    found = []
+    for earlier, later in pairwise(mine):
+        both = earlier.ended - later.began
+        if both > CROSSING and not any(o.meets(earlier.began, later.began) for o in down):
+            found.append(f"seats {earlier.phone} and {later.phone} both talk with the caller")
+    return found
+
+
+def _began(talk: Talk) -> float:
+    return talk.began
+
+
+def _invited_twice(
+    call: PlannedCall,
+    record: Record,
+    pushes: Sequence[Push],
+    far_calls: Mapping[str, int],
+    outages: Iterable[Outage],
+) -> list[str]:
+    """More INVITEs at a far end than transfers, or more transfers than presses."""
+    invites: defaultdict[str, set[str]] = defaultdict(set)
+    for deed in record.deeds:
+        if deed.role in FAR_END and deed.word == "rings":
+            invites[deed.role].add(deed.dialog)
+    far = FAR_HOTLINE[call.site]
+    restarted = any(o.what == "asterisk" and o.site == far for o in outages)
+    counts = {line: len(dialogs) for line, dialogs in invites.items()}
+    if not restarted:  # else an INVITE that is sent again to the new Asterisk is a new call there
+        counts[far] = far_calls.get(far, 0)
+    transfers: defaultdict[str, set[str]] = defaultdict(set)
+    for transfer in record.view["transfers"] if record.view else ():
+        transfers[transfer["line"]].add(transfer["id"])
+    found = []
+    for line in sorted({*counts, *transfers}):
+        pressed = sum(push.taken and line in lines_of(push.press.key) for push in pushes)
+        known = max(len(transfers[line]), pressed)
+        if counts.get(line, 0) > known:
+            found.append(
+                f"{line}: {counts[line]} INVITEs, {len(transfers[line])} transfers, {pressed} presses"
+            )
+        if len(transfers[line]) > pressed:
+            found.append(f"{line}: {len(transfers[line])} transfers of {pressed} presses")
+    return found
+
+
+def lines_of(key: str) -> tuple[str, ...]:
+    """The lines that a key of the plan asks for."""
+    return ("119", "gas") if key == "gas-leak" else (key,)
+
+
+@dataclass(slots=True)
+class Tally:
+    """Everything that a run has found besides its calls. Each list is of lines that should not be there."""
+
+    differences: list[str] = field(default_factory=list)
+    comparisons: int = 0
+    left: list[str] = field(default_factory=list)
+    unended: list[str] = field(default_factory=list)
+    forgotten: list[str] = field(default_factory=list)
+    unanswered: list[str] = field(default_factory=list)
+    unmended: list[str] = field(default_factory=list)
+    put_right: Mapping[str, int] = field(default_factory=dict)
+    presses: Mapping[str, int] = field(default_factory=dict)
+    complaints: Sequence[Any] = ()
