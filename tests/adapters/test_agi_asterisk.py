@@ -102,7 +102,10 @@ class Dialplan:
         return await self.asterisk.cli(command)
 
     async def call(self, place: str) -> None:
-        """Send a channel to `place` (extension@context); the files of the call before are gone."""
+        """Send a channel to `place` (extension@context); the call before, and its files, are gone."""
+        async with asyncio.timeout(SOON):
+            while (await self.cli("core show channels concise")).strip():
+                await self.cli("channel request hangup all")
         shutil.rmtree(self.out)
         self.out.mkdir()
         await self.cli(f"channel originate Local/{place}/n application Wait 20")
