@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from telephony.ami import AmiLink
 from telephony.ami.action import Headers
 from telephony.ami.errors import AmiRefused
 from tests.lab.manager import as_controller
@@ -130,4 +131,12 @@ async def test_the_managers_user_may_what_a_controller_needs(lab: Lab) -> None:
             assert isinstance(await link.ask(question), list)
         await link.send("Ping", {})
         for dangerous in ("SHELL(id)", "FILE(/etc/passwd)", "DB(a/b)"):
-            assert (await link.send("Getvar", {"Variable": dangerous}))["Value"] == ""
+            assert await _value(link, dangerous) == ""
+
+
+async def _value(link: AmiLink, variable: str) -> str:
+    """What the manager says that `variable` is; nothing if it refuses to say."""
+    try:
+        return (await link.send("Getvar", {"Variable": variable}))["Value"]
+    except AmiRefused:
+        return ""
