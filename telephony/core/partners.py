@@ -20,7 +20,7 @@ from telephony.core.call import (
 from telephony.core.commands import AwaitInvite, Command, Decision, HangUp
 from telephony.core.endings import why_not_joined
 from telephony.core.events import InviteFailed, InviteTimeout, LegEnded
-from telephony.core.phone_hold import to_music
+from telephony.core.phone_hold import partner_came, to_music
 
 GOODBYE = 10.0  # s; within this time a partner has been told that the caller is gone, and is gone too
 
@@ -53,7 +53,7 @@ def joined(call: Call, leg: Leg, at: float) -> Decision:
         call = call.with_transfer(transfer)
     if transfer.live and transfer.mode is Mode.COLD and call.takers:
         return Decision(*release_takers(call, call.takers, "partner_joined_taker_released"))
-    return Decision(note_handovers(call, at), "partner_joined")
+    return Decision(*partner_came(note_handovers(call, at), transfer, "partner_joined"))
 
 
 def release_takers(

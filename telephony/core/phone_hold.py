@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from telephony.core.call import Call, Role
+from telephony.core.call import Call, Mode, Role, Transfer
 from telephony.core.commands import BringBack, Command, Decision, HoldCaller
 from telephony.core.events import LegHeld, LegUnheld
 
@@ -44,6 +44,21 @@ def unheld(call: Call, event: LegUnheld) -> Decision:
         return Decision(call, "no_change")
     call = call.with_leg(replace(leg, on_hold=False))
     return Decision(*bring_back(call, "phone_off_hold"))
+
+
+def partner_came(call: Call, transfer: Transfer, outcome: str) -> tuple[Call, str, tuple[Command, ...]]:
+    """A partner has come to a phone that is on hold: the caller, who hears music for that, is to be with the partner.
+
+    (A phone that dials a line's short code holds its first call for that.) Not in a consultation: that is the taker's.
+    """
+    caller = call.caller_leg
+    if transfer.mode is Mode.CONSULT or not call.held or caller is None:
+        return call, outcome, ()
+    for leg in call.takers:
+        if leg.holds_caller and not leg.released:
+            call = call.with_leg(replace(leg, holds_caller=False))
+            return call, f"{outcome}_caller_brought_back", (BringBack(caller.channel, leg.channel),)
+    return call, outcome, ()
 
 
 def bring_back(call: Call, outcome: str) -> tuple[Call, str, tuple[Command, ...]]:

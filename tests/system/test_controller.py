@@ -25,6 +25,11 @@ async def readiness(site: str = "110") -> tuple[int, dict[str, object]]:
         return answer.status, await answer.json()
 
 
+async def figures(site: str) -> str:
+    async with aiohttp.ClientSession() as session, session.get(f"{API[site]}/metrics") as answer:
+        return await answer.text()
+
+
 async def becomes(site: str, status: int, within: float = 10.0) -> dict[str, object]:
     """Wait until readiness has this status; what it says then."""
     deadline = time.monotonic() + within
@@ -176,7 +181,8 @@ async def test_figures_count_the_transfer_by_line_and_reason(stage: Stage, cast)
     await talk.taker.ended()
     await stage.api["110"].no_calls()
 
-    async with aiohttp.ClientSession() as session, session.get(f"{API['110']}/metrics") as answer:
-        text = await answer.text()
-
-    assert 'telephony_transfers_total{hotline="110",line="119",reason="busy"}' in text
+    figure = 'telephony_transfers_total{hotline="110",line="119",reason="busy"}'
+    deadline = time.monotonic() + 5
+    while figure not in (text := await figures("110")):
+        assert time.monotonic() < deadline, text
+        await asyncio.sleep(0.05)

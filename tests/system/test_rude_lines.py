@@ -10,7 +10,7 @@ import pytest
 
 from tests.lab.rude_unit import Invited, Manners, RudeUnit
 from tests.lab.sip import SipMessage
-from tests.lab.stage import CALLER, CARRIER, FAR_END, SIP, TAKER, Stage, Talk
+from tests.lab.stage import CALLER, CARRIER, FAR_END, FRAME, SIP, TAKER, Stage, Talk
 
 LINES = ("119", "120", "gas")
 
@@ -100,7 +100,7 @@ async def all_well(stage: Stage, talk: Talk, since: float) -> None:
     for listener, speaker in ((talk.caller, talk.taker), (talk.taker, talk.caller)):
         heard = stage.wire.received(listener.phone.bind, listener.call_id).between(since, until)
         assert heard.lost == 0
-        assert heard.largest_gap_ms <= stage.allowed_gap(since, until, speaker)
+        assert heard.largest_gap_ms <= stage.allowed_gap(since, until, speaker) + FRAME
     await stage.hears(talk.caller, TAKER)
     await stage.hears(talk.taker, CALLER)
 

@@ -366,6 +366,21 @@ class TestTheHoldButtonOfThePhone:
         story.wait(5).gone("t1")
         assert story.did() == ["hold"]
 
+    def test_a_partner_who_comes_meanwhile_is_with_the_caller_and_not_with_a_phone_on_hold(self) -> None:
+        story = Story().taken()
+        story.phone_hold()
+        story.leave("c")
+        story.leave("k")
+        story.press("119", "t1")
+        story.start("t1", Role.PARTNER, "119")
+        story.answer("t1")
+        together(story, "k", "t1", bridge="b2")
+        assert story.did() == ["bring back"]
+        together(story, "c", bridge="b2")
+        assert story.call.situation is Situation.THREE_WAY
+        story.phone_unhold()
+        assert story.did() == []
+
     def test_the_phone_of_the_caller_or_the_partner_moves_nobody(self) -> None:
         story = Story().handed_over()
         story.phone_hold("c")
