@@ -1,0 +1,1 @@
+"""Hostile input at every door, drawn from a seed: `make fuzz`, and a short run in `make test`."""
