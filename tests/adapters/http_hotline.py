@@ -70,6 +70,14 @@ class MemoryAsterisk:
     async def rescue(self, channel: str) -> None:
         raise LinkDown("no caller is rescued in these tests")
 
+    async def hold(self, channel: str) -> None: ...
+
+    async def bring_back(self, channel: str, to: str) -> None: ...
+
+    async def send_digits(self, channel: str, digits: str) -> None: ...
+
+    async def mute(self, channel: str, *, muted: bool) -> None: ...
+
 
 class MemoryRooms:
     """Notes what it is asked; nobody answers by itself."""
@@ -250,7 +258,7 @@ class Hotline:
         """Everybody hangs up."""
         for leg in self.call(call_id).legs:
             await self.tell(call_id, LegEnded(time.time(), leg.id, Hangup(16)))
-        await until(lambda: self.dispatcher.get(call_id) is None)
+        await until(lambda: all(call.id != call_id for call in self.dispatcher))
 
     async def partner_joins(self, call_id: str, transfer_id: str, line: str) -> None:
         await self.tell(call_id, LegStarted(time.time(), transfer_id, f"PJSIP/{line}", Role.PARTNER, line))

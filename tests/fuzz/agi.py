@@ -18,8 +18,8 @@ from tests.adapters.waiting import until
 from tests.fuzz.door import Door, Loop
 from tests.fuzz.text import change_lines, in_pieces, nasty_bytes, spoil
 
-LIMIT = 0.05  # s; of a greeting and of a command, short so that silence can be played
-LATE = (0.0,) * 16 + (0.005, 0.06)
+LIMIT = 0.03  # s; of a greeting and of a command, short so that silence can be played
+LATE = (0.0,) * 16 + (0.005, 0.04)
 ENV_BYTES = 16_384
 
 _ANSWERS = (

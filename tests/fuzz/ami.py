@@ -164,7 +164,7 @@ async def _read(pieces: list[bytes], ears: _Ears) -> tuple[list[str], str]:
         assert len(protocol._rest) <= LONGEST, "more is kept than a message may have"
         assert wire.aborted == protocol.closed
         await asyncio.sleep(0)  # as between two reads of a socket: who was woken comes first
-    while protocol._resume is not None:
+    while protocol._resume is not None:  # noqa: ASYNC110 - it runs in this loop's very next turns
         await asyncio.sleep(0)
     reason = protocol.reason
     protocol.connection_lost(None)

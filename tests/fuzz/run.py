@@ -74,7 +74,7 @@ def fuzz(
             with opener(folder) as door:
                 _blocks(door, found, inputs, first_seed, faults, progress)
                 door.after()
-        except (Exception, Hang):
+        except (Exception, BaseExceptionGroup, Hang):
             # A Hang here, too, when it came a moment after its input: the last word is the table's.
             found.trouble.append(traceback.format_exc())
     found.seconds = time.monotonic() - began
@@ -131,8 +131,8 @@ def _block(door: Door, found: Finding, inputs: int, block_seed: int, faults: lis
     except Hang:
         found.hangs += 1
         found.trouble.append(f"no end within {LIMIT:g} s of: {failing!r}"[:SHOWN])
-    except Exception as error:
-        kinds = error.exceptions if isinstance(error, ExceptionGroup) else (error,)
+    except (Exception, BaseExceptionGroup) as error:  # schemathesis groups what it finds in one of its own
+        kinds = error.exceptions if isinstance(error, BaseExceptionGroup) else (error,)
         found.crashes += len(kinds)
         shown = "".join(traceback.format_exception(error))
         found.trouble.append(f"{shown}\nof: {failing!r}"[-SHOWN:])
