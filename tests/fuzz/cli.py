@@ -60,9 +60,7 @@ def _give(there: Served, session: requests.Session, ask: Asked) -> None:
         body = body.replace(name.encode(), there.named(name).encode())
     basic = base64.b64encode(f"{USER}:{ask.secret}".encode()).decode()
     headers = {"Authorization": f"Basic {basic}", "Content-Type": "application/x-www-form-urlencoded"}
-    answer = session.post(
-        f"{there.url}/cli/{ask.question}/single", data=body, headers=headers, timeout=LIMIT
-    )
+    answer = session.post(f"{there.url}/cli/{ask.question}/single", data=body, headers=headers, timeout=LIMIT)
     assert answer.status_code < 500, answer.text
     rows = parse_qsl(answer.content.decode("ascii"), keep_blank_values=True, strict_parsing=True)
     assert rows, "an answer without a word"

@@ -95,7 +95,9 @@ def requests_of(document: dict[str, Any]) -> st.SearchStrategy[Request]:
     )
     names = st.fixed_dictionaries({}, optional={name: st.sampled_from(real) for name, real in REAL.items()})
     # One segment of the path: what leads to another path is no input of the operation.
-    segment = nasty.filter(lambda text: text not in ("", ".", "..")).map(lambda text: quote(text[:1000], safe=""))
+    segment = nasty.filter(lambda text: text not in ("", ".", "..")).map(
+        lambda text: quote(text[:1000], safe="")
+    )
     strange = st.fixed_dictionaries({}, optional=dict.fromkeys(REAL, segment))
     return st.builds(
         Request,

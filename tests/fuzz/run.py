@@ -134,8 +134,10 @@ def _block(door: Door, found: Finding, inputs: int, block_seed: int, faults: lis
     except (Exception, BaseExceptionGroup) as error:  # schemathesis groups what it finds in one of its own
         kinds = error.exceptions if isinstance(error, BaseExceptionGroup) else (error,)
         found.crashes += len(kinds)
+        for each in (error, *kinds):
+            each.__notes__ = []  # hypothesis's, the failing input at its full length
         shown = "".join(traceback.format_exception(error))
-        found.trouble.append(f"{shown}\nof: {failing!r}"[-SHOWN:])
+        found.trouble.append(f"{shown[:SHOWN]}\nof: {failing!r}"[: 2 * SHOWN])
 
 
 def _settings(inputs: int) -> settings:

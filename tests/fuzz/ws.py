@@ -6,7 +6,7 @@ import asyncio
 import json
 import struct
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AsyncExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
@@ -99,29 +99,18 @@ async def _watch(
     hello = json.loads(await reader.readexactly(first[1]))
     assert hello["type"] == "hello", hello
     if watcher.reads:
-        await asyncio.wait_for(asyncio.shield(reader.read(65_536)), 0.5)
+        await asyncio.wait_for(reader.read(65_536), 0.02)
 
 
 @contextmanager
 def ws(folder: Path) -> Iterator[Door]:
     """The real application; each input is a watcher of its own, and none may be left over."""
 
-    async def play() -> None:
-        async with hotline(folder, capacity=100, rate=1e6, burst=10**6, failures=10**6, watcher_seconds=SLOW) as house:
-            up.set_result(house)
-            await over.wait()
-
     with Loop() as loop:
-
-        async def opened() -> Hotline:
-            return await up
-
-        up: asyncio.Future[Hotline] = loop.future()
-        over = asyncio.Event()
-        task = loop.task(play())
-        house = loop.run(opened())
+        stack = AsyncExitStack()
+        limits = {"rate": 1e6, "burst": 10**6, "failures": 10**6, "watcher_seconds": SLOW}
+        house = loop.run(stack.enter_async_context(hotline(folder, capacity=100, **limits)))
         try:
             yield Door(watchers, lambda watcher: loop.run(_give(house, watcher)))
         finally:
-            over.set()
-            loop.run(asyncio.wait_for(task, 10.0))
+            loop.run(stack.aclose())

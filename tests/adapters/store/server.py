@@ -64,6 +64,11 @@ class RedisServer:
             self._process.kill()
             await self._process.wait()
 
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
     def freeze(self) -> None:
         self._signal(signal.SIGSTOP)
 
