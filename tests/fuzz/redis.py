@@ -214,7 +214,9 @@ class _Desk:
         assert log.written == event.seq, f"event {event.seq} is not written: {log.written}"
         again = await FeedLog(self.link, KEYS, clock=lambda: NOW).load()
         # A stream whose numbers JavaScript could not count is set aside, also if we have come to such numbers in it.
-        assert again.last_seq == event.seq or event.seq > 2**52, "a watcher cannot go on although the stop was orderly"
+        assert again.last_seq == event.seq or event.seq > 2**52, (
+            "a watcher cannot go on although the stop was orderly"
+        )
 
 
 @contextmanager
