@@ -4,6 +4,8 @@
 # make test    every check and every test
 # make traffic 200 calls as both hotlines get them, played by SIPp, and a verdict; RATE= calls a second,
 #              CALLS= or HOURS= how long, SEED= for the same plan again
+# make fuzz    10,000 hostile inputs at every door, and a table; INPUTS= other than 10,000, SEED= for the same
+#              inputs again, DOORS= these only
 # make check   ruff and mypy alone
 # make lock    write the lock files anew, after a change in pyproject.toml (needs uv)
 #
@@ -13,7 +15,7 @@
 setup := docker/setup.sh
 MAKEFLAGS += --no-print-directory
 
-.PHONY: help run status stop test check traffic lock
+.PHONY: help run status stop test check traffic fuzz lock
 help:
 	@sed -n 's/^# \{0,1\}//p' Makefile
 
@@ -29,6 +31,9 @@ test check:
 traffic:
 	@$(setup) python -m tests.traffic $(if $(RATE),--rate $(RATE)) $(if $(CALLS),--calls $(CALLS)) \
 		$(if $(HOURS),--hours $(HOURS)) $(if $(SEED),--seed $(SEED))
+
+fuzz:
+	@$(setup) python -m tests.fuzz $(if $(INPUTS),--inputs $(INPUTS)) $(if $(SEED),--seed $(SEED)) $(DOORS)
 
 lock:
 	docker/lock.sh
