@@ -176,6 +176,13 @@ async def test_what_is_no_request_is_400_in_the_usual_shape(house: Hotline, data
     assert (await house.ask("GET", "/v1/calls"))[0] == 200
 
 
+async def test_an_upgrade_to_what_is_no_text_is_400(house: Hotline) -> None:
+    """Found by `make fuzz`: it was 500, because aiohttp cannot write its own refusal of it."""
+    head = f"GET /v1/events HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {TOKENS['admin']}\r\n".encode()
+    status, _, body = await raw(house, head + b"Upgrade: \x80websocket\r\nConnection: Upgrade\r\n\r\n")
+    assert (status, code(body)) == (400, "bad_request")
+
+
 async def test_a_peer_that_says_nothing_is_cut_off(house: Hotline) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", house.port)
     async with asyncio.timeout(WAIT):
