@@ -57,7 +57,7 @@ async def watch_events(ask: Ask) -> web.WebSocketResponse:
 def _asks_for_upgrade(socket: web.WebSocketResponse, request: web.Request) -> bool:
     try:
         return socket.can_prepare(request).ok
-    except UnicodeEncodeError:  # aiohttp writes the header into its refusal, and this one is no UTF-8
+    except ValueError:  # aiohttp can neither read nor quote a header of the handshake that is no text
         return False
 
 
