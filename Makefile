@@ -6,6 +6,8 @@
 #              CALLS= or HOURS= how long, SEED= for the same plan again
 # make chaos   2,000 calls while 200 faults kill, freeze, cut and restart parts of both hotlines, and a verdict;
 #              CALLS=, RATE= calls a second, FAULTS=, SEED= for the same plan and script again
+# make fuzz    10,000 hostile inputs at every door, and a table; INPUTS= other than 10,000, SEED= for the same
+#              inputs again, DOORS= these only
 # make check   ruff and mypy alone
 # make lock    write the lock files anew, after a change in pyproject.toml (needs uv)
 #
@@ -15,7 +17,7 @@
 setup := docker/setup.sh
 MAKEFLAGS += --no-print-directory
 
-.PHONY: help run status stop test check traffic chaos lock
+.PHONY: help run status stop test check traffic chaos fuzz lock
 help:
 	@sed -n 's/^# \{0,1\}//p' Makefile
 
@@ -35,6 +37,9 @@ traffic:
 chaos:
 	@$(setup) python -m tests.chaos $(if $(RATE),--rate $(RATE)) $(if $(CALLS),--calls $(CALLS)) \
 		$(if $(FAULTS),--faults $(FAULTS)) $(if $(SEED),--seed $(SEED))
+
+fuzz:
+	@$(setup) python -m tests.fuzz $(if $(INPUTS),--inputs $(INPUTS)) $(if $(SEED),--seed $(SEED)) $(DOORS)
 
 lock:
 	docker/lock.sh

@@ -41,7 +41,7 @@ async def watch_events(ask: Ask) -> web.WebSocketResponse:
     socket = web.WebSocketResponse(
         heartbeat=context.limits.pulse, max_msg_size=WATCHER_SAYS, timeout=CLOSING, compress=False
     )
-    if visitor is None or not socket.can_prepare(ask.request).ok:
+    if visitor is None or not _asks_for_upgrade(socket, ask.request):
         raise HttpError(400, "bad_request", "this is a WebSocket: ask for an upgrade")
     if len(context.watchers) >= context.limits.watchers:
         raise too_many("too_many_watchers", "too many watchers at once", wait=10)
@@ -52,6 +52,13 @@ async def watch_events(ask: Ask) -> web.WebSocketResponse:
     finally:
         context.watchers.discard(socket)
     return socket
+
+
+def _asks_for_upgrade(socket: web.WebSocketResponse, request: web.Request) -> bool:
+    try:
+        return socket.can_prepare(request).ok
+    except ValueError:  # aiohttp can neither read nor quote a header of the handshake that is no text
+        return False
 
 
 def _since(ask: Ask) -> int | None:

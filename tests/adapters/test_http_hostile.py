@@ -176,6 +176,22 @@ async def test_what_is_no_request_is_400_in_the_usual_shape(house: Hotline, data
     assert (await house.ask("GET", "/v1/calls"))[0] == 200
 
 
+@pytest.mark.parametrize("header", ["Upgrade", "Connection", "Sec-WebSocket-Key", "Sec-WebSocket-Version"])
+async def test_a_handshake_that_is_no_text_is_400(house: Hotline, header: str) -> None:
+    """Found by `make fuzz`: it was 500, because aiohttp can neither read such a header nor write its refusal."""
+    headers = {
+        "Authorization": f"Bearer {TOKENS['admin']}",
+        "Upgrade": "websocket",
+        "Connection": "Upgrade",
+        "Sec-WebSocket-Version": "13",
+        "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
+    }
+    headers[header] = "\x80" + headers[header]
+    lines = ["GET /v1/events HTTP/1.1", "Host: a", *(f"{name}: {value}" for name, value in headers.items())]
+    status, _, body = await raw(house, "\r\n".join([*lines, "", ""]).encode("latin-1"))
+    assert (status, code(body)) == (400, "bad_request")
+
+
 async def test_a_peer_that_says_nothing_is_cut_off(house: Hotline) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", house.port)
     async with asyncio.timeout(WAIT):

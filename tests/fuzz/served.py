@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
 from telephony.errors import Refusal
+from telephony.room_book import Ended, Joined, MemberKind
 from tests.adapters.http_hotline import Hotline, hotline
 
 T = TypeVar("T")
@@ -25,6 +27,10 @@ class Served:
         self._loop = loop
         self._rounds = 0
         self._given = 0
+        self._members = 0
+        # Whoever is moved arrives, as with an Asterisk; else a request waits for that as long as it may.
+        house.room_asterisk.move = self._move  # type: ignore[method-assign]
+        house.room_asterisk.move_pair = self._move_pair  # type: ignore[method-assign]
 
     def do(self, what: Coroutine[Any, Any, T]) -> T:
         """Run `what` in the hotline's loop, and wait for it."""
@@ -40,6 +46,17 @@ class Served:
         """A name that inputs use (`@1`, the call at seat 1001) as it is in this round."""
         return f"c-{self._rounds}-{name[1:]}" if name.startswith("@") else name
 
+    async def _move(self, room: str, channel: str) -> None:
+        kind = MemberKind.CALLER if channel.startswith("PJSIP/c-") else MemberKind.SEAT
+        party = channel.removeprefix("PJSIP/")
+        self._members += 1
+        member_id = f"m-{self._members % 4}"
+        self.house.rooms.on_event(Joined(time.time(), room, member_id, channel, kind, party, "", muted=False))
+
+    async def _move_pair(self, room: str, official: str, caller: str) -> None:
+        await self._move(room, official)
+        await self._move(room, caller)
+
     def close(self, over: asyncio.Event) -> None:
         self._loop.call_soon_threadsafe(over.set)
 
@@ -49,6 +66,7 @@ class Served:
             await house.end(call.id)
         with suppress(Refusal):  # nobody was in it
             await house.rooms.end("room")
+        house.rooms.on_event(Ended(time.time(), "room"))
         house.asterisk.invited.clear()
         house.asterisk.hung_up.clear()
         house.room_asterisk.asked.clear()

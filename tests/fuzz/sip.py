@@ -162,7 +162,7 @@ async def _a_call(states: dict[str, Path]) -> None:
         talk = await stage.talk(citizen, taker)
         await stage.hears(talk.taker, CALLER)
         await stage.hears(talk.caller, TAKER)
-        await talk.caller.hang_up()
+        await talk.caller.hangup()
         await talk.taker.ended()
 
 
