@@ -104,7 +104,7 @@ def _who_hung_up(call: PlannedCall, record: Record, last: Deed) -> tuple[str, st
         return "lost", "the citizen was hung up, and nobody else put the phone down"
     there = [
         talk
-        for talk in talks(record.deeds, last.role)
+        for talk in talks(call, record.deeds)
         if talk.said == "was_hung_up"
         and talk.began < last.at - CROSSING
         and last.at - 0.2 <= talk.ended <= last.at + CAUSE
@@ -115,11 +115,11 @@ def _who_hung_up(call: PlannedCall, record: Record, last: Deed) -> tuple[str, st
     return ("taker" if taker else "partner"), ""
 
 
-def talks(deeds: Iterable[Deed], citizens: str) -> list[Talk]:
-    """The parts of all who were called."""
+def talks(call: PlannedCall, deeds: Iterable[Deed]) -> list[Talk]:
+    """The parts of all who were called; of those who were not told the number nobody can say whose call it was."""
     found: list[Talk] = []
     for deed in deeds:
-        if deed.role == citizens:
+        if deed.role.startswith("citizens-") or deed.number != call.number:
             continue
         if deed.word == "answered":
             found.append(Talk(deed.role, deed.phone, deed.at))
@@ -145,7 +145,7 @@ def _two_seats(call: PlannedCall, record: Record, outages: Iterable[Outage]) -> 
     call that Asterisk has forgotten, do not count: both sit there and nobody hears them."""
     role = f"seats-{call.site}"
     down = [o for o in outages if o.site == call.site and (o.what == "asterisk" or o.what.startswith("seat"))]
-    mine = sorted((t for t in talks(record.deeds, f"citizens-{call.site}") if t.role == role), key=_began)
+    mine = sorted((t for t in talks(call, record.deeds) if t.role == role), key=_began)
     found = []
     for earlier, later in pairwise(mine):
         both = earlier.ended - later.began

@@ -76,6 +76,14 @@ def test_caller_is_lost_when_a_partner_was_still_there() -> None:
     assert "119 119 was still there" in found.why
 
 
+def test_partner_of_another_caller_who_withholds_the_number_is_nobodys_partner() -> None:
+    other = (
+        Deed(3.0, "seats-12345", "", "answered", "9001"),
+        Deed(9.1, "seats-12345", "", "was_hung_up", "9001"),
+    )
+    assert judged(*ANSWERED, other[0], TAKER_LEAVES, HUNG_UP, other[1]).end == "taker"
+
+
 def test_partner_who_had_just_answered_may_have_crossed_the_end() -> None:
     partner = (
         Deed(8.5, "119", NUMBER, "answered", "119"),
