@@ -124,6 +124,27 @@ def test_caller_who_waits_a_minute_and_gives_up_was_left_waiting() -> None:
     assert judged(CALLS, Deed(0.1, "citizens-110", NUMBER, "gives_up")).end == "nobody_answered"
 
 
+def test_caller_who_was_in_an_asterisk_that_was_killed_is_counted_though_the_caller_hung_up() -> None:
+    hung_up = Deed(20.0, "citizens-110", NUMBER, "hangs_up")
+    assert judged(*ANSWERED, hung_up, outages=(Outage("asterisk", "110", 8.0, 10.0),)).end == "excused"
+    assert judged(*ANSWERED, hung_up).end == "caller"
+
+
+def test_caller_who_hangs_up_after_a_long_time_with_nobody_was_left_alone() -> None:
+    hung_up = Deed(25.0, "citizens-110", NUMBER, "hangs_up")
+    found = judged(*ANSWERED, TAKER_LEAVES, hung_up)
+    assert (found.end, found.wrong) == ("alone", True)
+    assert "BROKEN   callers left alone until they hung up: 1" in text(Verdict([found], []))
+    rescued = (
+        Deed(12.0, "seats-110", NUMBER, "rings", "1002"),
+        Deed(12.5, "seats-110", NUMBER, "answered", "1002"),
+    )
+    assert judged(*ANSWERED, TAKER_LEAVES, *rescued, hung_up).end == "caller"
+    assert judged(*ANSWERED, TAKER_LEAVES, ring("a", 20.0), hung_up).end == "caller"
+    refused = Deed(10.0, "119", NUMBER, "refuses", "119")
+    assert judged(*ANSWERED, TAKER_LEAVES, ring("a", 9.5), refused, hung_up).end == "alone"
+
+
 def test_two_invites_for_one_press_are_found() -> None:
     ends = (TAKER_LEAVES, HUNG_UP)
     twice = judged(*ANSWERED, ring("a"), ring("b", 4.0), *ends, transfers=("t1",), pushes=(push(),))
