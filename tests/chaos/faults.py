@@ -108,12 +108,13 @@ async def asterisk_reloaded(world: World, site: str, severity: float) -> tuple[s
 
 async def asterisk_killed(world: World, site: str, severity: float) -> tuple[str, float]:
     asterisk, pause = world.sites[site].asterisk, severity
-    async with world.down("asterisk", site):
+    async with world.down("asterisk", site) as outage:
         await asyncio.to_thread(asterisk.kill)
         await asyncio.sleep(pause)
         await world.start(asterisk)
+        outage.removed = time.monotonic()
         await world.serves(asterisk)
-    return f"away for {pause:.1f} s", await world.recovered(site)
+    return f"away for {pause:.1f} s", await world.recovered(site, outage.removed)
 
 
 async def far_end_killed(world: World, site: str, severity: float) -> tuple[str, float]:

@@ -22,13 +22,18 @@ from tests.traffic.planned import FAR_HOTLINE, PlannedCall
 CAUSE = 6.0  # s; the dialplan has waited for a dead controller, on a busy machine, within this time
 CROSSING = 1.0  # s; what happens closer together than this may have crossed
 PATIENT = 20.0  # s; who gives up after waiting so long has been left waiting
+ALONE = (
+    10.0  # s; who hangs up after so long with nobody in the call, and nobody's phone ringing, was left alone
+)
+RINGS = 15.0  # s; a phone that is called rings no longer
+_WRONG = frozenset({"lost", "unanswered", "alone", "unclear"})
 _ENDS = frozenset({"hangs_up", "was_hung_up", "no_reply"})
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """`end`: who ended the call; `lost`, `unanswered`, `unclear`, or `excused`: what of these Asterisk's own
-    end explains. `why`: the words for what is wrong."""
+    """`end`: who ended the call; or `lost`, `unanswered` (gave up after a long wait), `alone` (hung up after a long
+    time with nobody), `unclear`; or `excused`: its Asterisk was killed, or no phone was there. `why`: in words."""
 
     call: PlannedCall
     record: Record
@@ -38,7 +43,7 @@ class Finding:
 
     @property
     def wrong(self) -> bool:
-        return bool(self.doubles) or self.end in ("lost", "unanswered", "unclear")
+        return bool(self.doubles) or self.end in _WRONG
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,14 +71,27 @@ def judge(
         *_two_seats(call, record, outages),
     )
     end, why = _end(call, record, citizen)
-    if end in ("lost", "unanswered", "unclear") and _asterisk_died(call, citizen, outages):
-        end, why = "excused", f"{end}: {why}"
-    if end == "unanswered" and any(
-        outage.what == "seats" and outage.site == call.site and outage.meets(citizen[0].at, citizen[-1].at)
-        for outage in outages
-    ):
-        end, why = "excused", f"{end}: no seat had a phone"
+    excuse = _excuse(call, end, citizen, outages)
+    if excuse:
+        end, why = "excused", f"{excuse}; {end} {why}"
     return Finding(call, record, end, why, doubles)
+
+
+def _excuse(call: PlannedCall, end: str, citizen: Sequence[Deed], outages: Iterable[Outage]) -> str:
+    """What no controller can help: live in an Asterisk that was killed; come while it was away; no phone there."""
+    if not citizen:
+        return ""
+    began, ended = citizen[0].at, citizen[-1].at
+    for outage in outages:
+        if outage.site != call.site or not outage.meets(began, ended):
+            continue
+        if outage.what == "asterisk" and outage.began >= began:
+            return "the call was live when its Asterisk was killed"
+        if outage.what == "asterisk" and end in _WRONG:
+            return "the call came while its Asterisk was away"
+        if outage.what == "seats" and end in ("unanswered", "alone"):
+            return "no seat had a phone"
+    return ""
 
 
 def _end(call: PlannedCall, record: Record, citizen: Sequence[Deed]) -> tuple[str, str]:
@@ -83,6 +101,9 @@ def _end(call: PlannedCall, record: Record, citizen: Sequence[Deed]) -> tuple[st
     if last.word in ("hangs_up", "no_answer_to_bye"):
         answered = any(deed.word == "answered" for deed in citizen)
         gave_up = any(deed.word == "gives_up" for deed in citizen)
+        alone = _alone(call, record, last) if answered else 0.0
+        if alone > ALONE:
+            return "alone", f"the citizen hung up after {alone:.0f} s with nobody"
         return ("caller" if answered or not gave_up else "nobody_answered"), ""
     if last.word == "gives_up":
         waited = last.at - citizen[0].at
@@ -104,7 +125,7 @@ def _who_hung_up(call: PlannedCall, record: Record, last: Deed) -> tuple[str, st
         return "lost", "the citizen was hung up, and nobody else put the phone down"
     there = [
         talk
-        for talk in talks(record.deeds, last.role)
+        for talk in talks(call, record.deeds)
         if talk.said == "was_hung_up"
         and talk.began < last.at - CROSSING
         and last.at - 0.2 <= talk.ended <= last.at + CAUSE
@@ -115,11 +136,11 @@ def _who_hung_up(call: PlannedCall, record: Record, last: Deed) -> tuple[str, st
     return ("taker" if taker else "partner"), ""
 
 
-def talks(deeds: Iterable[Deed], citizens: str) -> list[Talk]:
-    """The parts of all who were called."""
+def talks(call: PlannedCall, deeds: Iterable[Deed]) -> list[Talk]:
+    """The parts of all who were called; of those who were not told the number nobody can say whose call it was."""
     found: list[Talk] = []
     for deed in deeds:
-        if deed.role == citizens:
+        if deed.role.startswith("citizens-") or deed.number != call.number:
             continue
         if deed.word == "answered":
             found.append(Talk(deed.role, deed.phone, deed.at))
@@ -131,13 +152,17 @@ def talks(deeds: Iterable[Deed], citizens: str) -> list[Talk]:
     return found
 
 
-def _asterisk_died(call: PlannedCall, citizen: Sequence[Deed], outages: Iterable[Outage]) -> bool:
-    if not citizen:
-        return False
-    return any(
-        outage.what == "asterisk" and outage.site == call.site and outage.meets(citizen[0].at, citizen[-1].at)
-        for outage in outages
-    )
+def _alone(call: PlannedCall, record: Record, last: Deed) -> float:
+    """For how many seconds nobody had been in the call, and nobody's phone had rung, when the citizen hung up. Of a
+    phone that was killed nothing more is heard: it counts as being there. 0 where phones are not told the number."""
+    if call.withheld:
+        return 0.0
+    there = [talk.ended for talk in talks(call, record.deeds) if talk.began <= last.at]
+    rang = [deed.at + RINGS for deed in record.deeds if deed.word == "rings" and deed.at <= last.at]
+    answered = [deed.at for deed in record.deeds if deed.role == last.role and deed.word == "answered"]
+    ended = [deed.at for deed in record.deeds if deed.word in ("refuses", "cancelled") and deed.at <= last.at]
+    quiet = max([*answered, *there, *(min([at, *(e for e in ended if e > at - RINGS)]) for at in rang)])
+    return max(0.0, last.at - quiet)
 
 
 def _two_seats(call: PlannedCall, record: Record, outages: Iterable[Outage]) -> list[str]:
@@ -145,7 +170,7 @@ def _two_seats(call: PlannedCall, record: Record, outages: Iterable[Outage]) -> 
     call that Asterisk has forgotten, do not count: both sit there and nobody hears them."""
     role = f"seats-{call.site}"
     down = [o for o in outages if o.site == call.site and (o.what == "asterisk" or o.what.startswith("seat"))]
-    mine = sorted((t for t in talks(record.deeds, f"citizens-{call.site}") if t.role == role), key=_began)
+    mine = sorted((t for t in talks(call, record.deeds) if t.role == role), key=_began)
     found = []
     for earlier, later in pairwise(mine):
         both = earlier.ended - later.began

@@ -36,6 +36,7 @@ class Verdict:
         return [
             ("callers lost", [_line(each) for each in self.ended("lost")]),
             ("callers left waiting until they gave up", [_line(each) for each in self.ended("unanswered")]),
+            ("callers left alone until they hung up", [_line(each) for each in self.ended("alone")]),
             ("calls whose end the generator did not see", [_line(each) for each in self.ended("unclear")]),
             ("actions carried out twice", [_line(each) for each in self.findings if each.doubles]),
             ("presses without an answer", tally.unanswered),

@@ -29,12 +29,14 @@ RECOVERY = 30.0  # s; longer than this is never
 @dataclass(slots=True)
 class Outage:
     """Something was down from `began` to `ended` (Unix seconds). `what`: asterisk, redis, controller, seats, or a
-    line's name; `site` is empty for a far end that both hotlines have."""
+    line's name; `site` is empty for a far end that both hotlines have. `removed`: when (monotonic) the cause was
+    taken away, if that was before the end."""
 
     what: str
     site: str
     began: float
     ended: float = float("inf")
+    removed: float | None = None
 
     def meets(self, began: float, ended: float) -> bool:
         return self.began <= ended and began <= self.ended
@@ -83,12 +85,9 @@ class World:
                 yield outage
             finally:
                 outage.ended = time.time()
-                self.mended(site)
-
-    def mended(self, site: str) -> None:
-        """A cause has been taken away at this hotline (empty: at both)."""
-        for each in [site] if site else self.sites:
-            self._removed[each] = time.monotonic()
+                at = time.monotonic() if outage.removed is None else outage.removed
+                for each in [site] if site else self.sites:
+                    self._removed[each] = max(self._removed[each], at)
 
     def under_way(self) -> bool:
         return any(outage.ended == float("inf") for outage in self.outages)

@@ -76,6 +76,14 @@ def test_caller_is_lost_when_a_partner_was_still_there() -> None:
     assert "119 119 was still there" in found.why
 
 
+def test_partner_of_another_caller_who_withholds_the_number_is_nobodys_partner() -> None:
+    other = (
+        Deed(3.0, "seats-12345", "", "answered", "9001"),
+        Deed(9.1, "seats-12345", "", "was_hung_up", "9001"),
+    )
+    assert judged(*ANSWERED, other[0], TAKER_LEAVES, HUNG_UP, other[1]).end == "taker"
+
+
 def test_partner_who_had_just_answered_may_have_crossed_the_end() -> None:
     partner = (
         Deed(8.5, "119", NUMBER, "answered", "119"),
@@ -114,6 +122,27 @@ def test_caller_who_waits_a_minute_and_gives_up_was_left_waiting() -> None:
     assert judged(CALLS, late).end == "unanswered"
     assert judged(CALLS, late, outages=(Outage("seats", "110", 5.0, 50.0),)).end == "excused"
     assert judged(CALLS, Deed(0.1, "citizens-110", NUMBER, "gives_up")).end == "nobody_answered"
+
+
+def test_caller_who_was_in_an_asterisk_that_was_killed_is_counted_though_the_caller_hung_up() -> None:
+    hung_up = Deed(20.0, "citizens-110", NUMBER, "hangs_up")
+    assert judged(*ANSWERED, hung_up, outages=(Outage("asterisk", "110", 8.0, 10.0),)).end == "excused"
+    assert judged(*ANSWERED, hung_up).end == "caller"
+
+
+def test_caller_who_hangs_up_after_a_long_time_with_nobody_was_left_alone() -> None:
+    hung_up = Deed(25.0, "citizens-110", NUMBER, "hangs_up")
+    found = judged(*ANSWERED, TAKER_LEAVES, hung_up)
+    assert (found.end, found.wrong) == ("alone", True)
+    assert "BROKEN   callers left alone until they hung up: 1" in text(Verdict([found], []))
+    rescued = (
+        Deed(12.0, "seats-110", NUMBER, "rings", "1002"),
+        Deed(12.5, "seats-110", NUMBER, "answered", "1002"),
+    )
+    assert judged(*ANSWERED, TAKER_LEAVES, *rescued, hung_up).end == "caller"
+    assert judged(*ANSWERED, TAKER_LEAVES, ring("a", 20.0), hung_up).end == "caller"
+    refused = Deed(10.0, "119", NUMBER, "refuses", "119")
+    assert judged(*ANSWERED, TAKER_LEAVES, ring("a", 9.5), refused, hung_up).end == "alone"
 
 
 def test_two_invites_for_one_press_are_found() -> None:
