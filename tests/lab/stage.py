@@ -89,7 +89,7 @@ class Stage:
             on_invite=on_invite,
         )
         await phone.registered()
-        await self._seen_online(site, seat)
+        await self.seat_is_there(seat, site)
         return phone
 
     async def unit(self, line: str, tone: int = PARTNER, on_invite: int | None = None) -> Softphone:
@@ -199,7 +199,8 @@ class Stage:
         passwords: dict[str, str] = json.loads(text)
         return passwords
 
-    async def _seen_online(self, site: str, seat: str, within: float = 3.0) -> None:
+    async def seat_is_there(self, seat: str, site: str = "110", within: float = 3.0) -> None:
+        """Wait until the seat's phone is registered and answers."""
         deadline = time.monotonic() + within
         while True:
             answer = await self.api[site].get("/v1/seats")

@@ -112,6 +112,7 @@ async def test_seat_that_has_moved_brings_no_stranger_into_the_joint_room(stage:
     """Nothing can be set against Asterisk's calling it; it is out as soon as it has answered."""
     async with RawSip(TRAP, SIP["110"]) as stranger, seat_peer(lab, "1009") as moved:
         await stage.line_becomes("120", "open", within=8)
+        await stage.seat_is_there("1009")
         answering = asyncio.create_task(answer_all(moved, ("302 Moved Temporarily", MOVED[1])))
         status, answer = await stage.api["110"].request("POST", "/v1/rooms/room", {"seats": ["1009"]})
         assert status == 202, answer
