@@ -94,7 +94,9 @@ async def test_what_happened_while_the_link_was_cut_is_known_and_nothing_is_sent
 
     await stage.api["110"].transfer_in(talk.id, transfer["id"], "handed_over", within=1.0)
     assert invites(stage) == 1
-    await end(stage, talk, ring)
+    await talk.caller.hangup()
+    await ring.ended()
+    await stage.api["110"].no_calls()
 
 
 async def test_a_link_that_is_dead_without_a_word_is_noticed_and_a_press_into_it_is_not_made_up_for(
