@@ -121,6 +121,8 @@ def _globals(settings: Settings, pins: dict[str, str]) -> str:
         "DEDICATED_NUMBER": settings.sip.dedicated,
         "SIP_HOST": settings.sip.address.host,
         "AGI": settings.agi.bind,
+        "RING_LIMIT": str(settings.sip.ring_limit),
+        "LONGEST_LEG": str(settings.sip.longest_leg),
         "RECORDING": "yes" if settings.recording.enabled else "no",
     }
     for line in settings.lines:

@@ -49,7 +49,9 @@ class SipSettings:
     `number` is what citizens dial; `dedicated` what lines dial. A leg that sends no audio for `rtp_timeout`
     seconds is taken for lost. `tls`: where SIP over TLS is listened for; empty: nowhere. `seat_media`: how audio
     goes to phones of seats that do not say it themselves. `seat_net`: from where seats may register and call;
-    empty: from anywhere, with their password.
+    empty: from anywhere, with their password. `ring_limit`: for how many seconds a call over a line may ring here; it
+    must not be shorter than the other hotline's patience, and ends a call whose Asterisk died without a word.
+    `longest_leg`: seconds after which a partner's leg is ended, and a caller is brought to a seat afresh.
     """
 
     bind: str
@@ -62,6 +64,8 @@ class SipSettings:
     tls: str = ""
     seat_media: Media = Media.RTP
     seat_net: list[str] = field(default_factory=list)
+    ring_limit: int = 120
+    longest_leg: int = 6 * 3600
 
     def __post_init__(self) -> None:
         # Asterisk binds media to these, and a name would let it choose.
@@ -77,6 +81,8 @@ class SipSettings:
         must_be_number("sip.number", self.number)
         must_be_number("sip.dedicated", self.dedicated)
         checks.within("sip.rtp_timeout", self.rtp_timeout, 1, 3600, " seconds")
+        checks.within("sip.ring_limit", self.ring_limit, 10, 600, " seconds")
+        checks.within("sip.longest_leg", self.longest_leg, 300, 86400, " seconds")
         low, high = self.rtp_ports
         if not 1024 <= low < high <= 65535:
             raise ValueError("sip.rtp_ports must be two ports, low and high")

@@ -63,7 +63,7 @@ def _give(folder: Path, text: bytes) -> None:
         settings = load(file)
         passwords = {seat.seat: "password" for seat in settings.seats}
         files = asterisk_files.generated(
-            settings, "secret", passwords, {room.room: "1234" for room in settings.rooms}
+            settings, "secret", passwords, {room.room: "1234" for room in settings.rooms}, {}
         )
         for name, content in files.items():
             assert not _CONTROL.search(content), f"a control character in {name}"

@@ -111,3 +111,47 @@ async def test_caller_who_waits_in_the_dialplan_for_nobody_gets_a_seat(stage: St
     await stage.hears(talk.caller, TAKER)
     await talk.caller.hangup()
     await ring.ended()
+
+
+async def test_leg_that_is_too_long_is_ended_and_its_caller_has_a_seat_afresh(
+    stage: Stage, lab: Lab, cast
+) -> None:
+    citizen, taker, unit = cast
+    site = lab.sites["110"]
+    usual = site.asterisk_cli("dialplan show globals").split("LONGEST_LEG=")[1].split()[0]
+    site.asterisk_cli("dialplan set global LONGEST_LEG 4")
+    try:
+        talk = await stage.talk(citizen, taker)
+        await stage.api["110"].press("1001", "119")
+        partner = await unit.incoming()
+        await partner.answer()
+        await stage.hears(talk.caller, TAKER, PARTNER)
+
+        ring = await taker.incoming(within=6)
+
+        await ring.answer()
+        await stage.hears(talk.caller, TAKER)
+        await partner.ended()
+    finally:
+        site.asterisk_cli(f"dialplan set global LONGEST_LEG {usual}")
+    await talk.caller.hangup()
+    await ring.ended()
+
+
+async def test_call_over_the_line_that_rings_for_too_long_is_given_back(stage: Stage, lab: Lab) -> None:
+    agent, citizen, _ = await asyncio.gather(
+        stage.seat("1001", site="12345"), stage.citizen(site="12345"), stage.seat("1001")
+    )
+    site = lab.sites["110"]
+    usual = site.asterisk_cli("dialplan show globals").split("RING_LIMIT=")[1].split()[0]
+    site.asterisk_cli("dialplan set global RING_LIMIT 2")
+    try:
+        talk = await stage.talk(citizen, agent, site="12345")
+        _, pressed = await stage.api["12345"].press("1001", "110")
+        over = await stage.api["12345"].transfer_in(talk.id, pressed["id"], "ended", within=15)
+    finally:
+        site.asterisk_cli(f"dialplan set global RING_LIMIT {usual}")
+    assert over["reason"] == "no_answer"
+    await stage.hears(talk.caller, TAKER)
+    await talk.caller.hangup()
+    await talk.taker.ended()
