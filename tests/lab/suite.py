@@ -43,6 +43,8 @@ def _make_run() -> list[str]:
     return namespace.isolated(command) if namespace.possible() is None else command
 
 
+# Much of their time these tests wait, and those of one file may share an address.
+_IN_PARALLEL = ("-n", "3", "--dist", "loadfile")
 _SHORT_CHAOS = ("--calls", "150", "--faults", "12", "--seed", "1", "--tidy")
 CHECKS = (
     Step("ruff check", lambda: _module("ruff", "check", ".")),
@@ -50,7 +52,7 @@ CHECKS = (
     Step("mypy", lambda: _module("mypy")),
 )
 TESTS = (
-    Step("unit and adapter tests", lambda: _module("pytest", "tests/unit", "tests/adapters")),
+    Step("unit and adapter tests", lambda: _module("pytest", *_IN_PARALLEL, "tests/unit", "tests/adapters")),
     Step("make run, twice, and make stop", _make_run),
     Step("system tests", _system_tests),
     Step("traffic", lambda: _module("tests.traffic", "--calls", "100", "--seed", "93", "--tidy")),
