@@ -16,6 +16,7 @@ from rich.table import Table
 from telephony import log, tables
 from telephony.app import App
 from telephony.client import Client
+from telephony.doors import Placement
 from telephony.errors import ConfigError, ControllerDown
 from telephony.provision import StateDirectory, provision
 from telephony.settings import LogNumbers, Settings, load
@@ -58,15 +59,27 @@ def check(config: Config) -> None:
 
 
 @commands.command()
-def run(config: Config, state: State) -> None:
-    """Run the controller until it is told to stop (SIGTERM or SIGINT)."""
+def run(
+    config: Config,
+    state: State,
+    node: Annotated[str, typer.Option(help="This controller's name, where a hotline has two.")] = "",
+    api: Annotated[str, typer.Option(metavar="HOST:PORT", help="Where it serves HTTP.")] = "",
+    tls: Annotated[str, typer.Option(metavar="HOST:PORT", help="Where it serves HTTPS.")] = "",
+    agi: Annotated[str, typer.Option(metavar="HOST:PORT", help="Where Asterisk asks it.")] = "",
+) -> None:
+    """Run the controller until it is told to stop (SIGTERM or SIGINT).
+
+    A second one for the same hotline stands by, and leads when the first is gone. Addresses that are not given
+    are those of hotline.toml or, where the first has them, free ports of the same host.
+    """
     settings = load(config)
     log.configure(full_numbers=settings.log.numbers is LogNumbers.FULL)
-    asyncio.run(_run(settings, StateDirectory(state)))
+    asyncio.run(_run(settings, StateDirectory(state), Placement(node, api, tls, agi)))
 
 
-async def _run(settings: Settings, state: StateDirectory) -> None:
-    await App(settings, state).run()
+async def _run(settings: Settings, state: StateDirectory, placement: Placement) -> None:
+    while await App(settings, state, placement).run():
+        pass  # It has lost the lease to another controller: the next one stands by.
 
 
 Json = Annotated[bool, typer.Option("--json", help="Print the JSON of the HTTP interface.")]

@@ -88,6 +88,7 @@ class Desk:
         items = []
         while not self.inbox.empty():
             items.append(self.inbox.get_nowait())
+            self.inbox.task_done()
         return items
 
 

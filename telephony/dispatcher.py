@@ -40,7 +40,7 @@ from telephony.core.events import (
 from telephony.core.transitions import decide
 from telephony.desk import Desk, Item, answer
 from telephony.ended import EndedCalls
-from telephony.errors import LinkDown, NotFound, Refusal, StoreDown
+from telephony.errors import Deposed, LinkDown, NotFound, Refusal, StoreDown
 from telephony.executor import Executor
 from telephony.feed import Feed
 from telephony.metrics import Metrics
@@ -207,6 +207,13 @@ class Dispatcher:
         self._background.add(task)
         task.add_done_callback(self._background.discard)
 
+    async def idle(self, seconds: float) -> None:
+        """Wait until all that has been told is worked off, or so many `seconds` have passed."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                for desk in list(self._desks.values()):
+                    await desk.inbox.join()
+
     async def close(self) -> None:
         """Stop every call's task. The calls themselves go on in Asterisk."""
         tasks = [desk.task for desk in self._desks.values() if desk.task is not None]
@@ -225,10 +232,15 @@ class Dispatcher:
             item = await desk.inbox.get()
             try:
                 await self._handle(desk, item)
+            except Deposed:
+                # Another controller has the call now, as it was written last: nothing of this may be done.
+                answer(item.reply, Refused("no_leader", "another controller of this hotline leads"))
             except Exception:
                 # A fault in our own code must cost one event, never the call that it came for.
                 log.exception("event_failed", call=desk.call.id, happened=type(item.event).__name__)
                 desk.give_up(item, Refused("internal_error", "the press could not be carried out"))
+            finally:
+                desk.inbox.task_done()
         await self._finish(desk)
 
     async def _handle(self, desk: Desk, item: Item) -> None:
@@ -308,6 +320,8 @@ class Dispatcher:
                 return  # It is over, and put away.
             try:
                 await self._store.save(desk.call)
+            except Deposed:
+                raise
             except StoreDown as error:
                 log.warning("call_not_saved", call=desk.call.id, error=str(error))
 

@@ -2,12 +2,15 @@
 
 TelephonyError
 +-- ConfigError        a configuration file is wrong; says where and what
+|   +-- AddressTaken   another program listens where we are to listen
 +-- Refusal            a request cannot be carried out; has a stable code
 |   +-- NotFound       no such thing, or not yours
 |   +-- BadInput       a value is not what it must be
 +-- LinkDown           Asterisk cannot be asked now
 |   +-- OutcomeUnknown it was asked, and has not said whether it did it
+|   +-- NotLeading     another controller of this hotline leads, or it is not certain who does
 +-- StoreDown          Redis cannot be asked now
+|   +-- Deposed        Redis refuses what a controller writes that no longer leads
 +-- ControllerDown     the controller cannot be asked now
 """
 
@@ -22,6 +25,10 @@ class TelephonyError(Exception):
 
 class ConfigError(TelephonyError):
     """A configuration file is wrong; the message names the file, the place and what is expected."""
+
+
+class AddressTaken(ConfigError):
+    """Another program listens where we are to listen."""
 
 
 class Refusal(TelephonyError):
@@ -50,8 +57,16 @@ class OutcomeUnknown(LinkDown):
     """Asterisk was asked, and its answer did not come: what came of it must be found out, and not be guessed."""
 
 
+class NotLeading(LinkDown):
+    """Asterisk must not be asked by us: another controller leads, or it is not certain who does."""
+
+
 class StoreDown(TelephonyError):
     """Redis does not answer, or answers with an error."""
+
+
+class Deposed(StoreDown):
+    """Another controller has taken the lease: nothing may be written, and nothing done that was to be written."""
 
 
 class ControllerDown(TelephonyError):

@@ -70,6 +70,13 @@ class Metrics:
             ["hotline"],
             registry=self.registry,
         )
+        self.leader = Gauge(
+            "telephony_leader",
+            "1 while this controller leads the hotline",
+            ["hotline"],
+            registry=self.registry,
+        )
+        self.leader.labels(hotline).set(0)
         self._hotline = hotline
 
     def transition(self, event: str) -> None:

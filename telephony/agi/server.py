@@ -7,6 +7,7 @@ what is safe without us. Nothing here may log a caller's number.
 from __future__ import annotations
 
 import asyncio
+import errno
 import re
 import traceback
 from collections.abc import Awaitable, Callable, Mapping
@@ -34,6 +35,7 @@ class AgiServer:
     for all of them in `stop`.
     `max_sessions`: connections at a time, idle ones included; the next is closed at once.
     `max_env_bytes`: bytes of an environment, and of one answer.
+    `serving`: whether questions are answered now; who asks while they are not is turned away at once.
     """
 
     def __init__(
@@ -47,6 +49,7 @@ class AgiServer:
         grace: float = 1.0,
         max_sessions: int = 500,
         max_env_bytes: int = 16_384,
+        serving: Callable[[], bool] = lambda: True,
     ) -> None:
         self._host = host
         self._port = port
@@ -56,6 +59,7 @@ class AgiServer:
         self._grace = grace
         self._max_sessions = max_sessions
         self._max_env_bytes = max_env_bytes
+        self._serving = serving
         self._listener: asyncio.Server | None = None
         self._open: dict[asyncio.Task[None], AgiConnection] = {}
 
@@ -71,10 +75,18 @@ class AgiServer:
             return self._port
         return int(self._listener.sockets[0].getsockname()[1])
 
-    async def start(self) -> None:
-        """Listen. Raises OSError when the address cannot be had."""
+    async def start(self, *, elsewhere: bool = False) -> None:
+        """Listen. Raises OSError when the address cannot be had.
+
+        `elsewhere`: where the port is in use, take a free one of the same host instead.
+        """
         loop = asyncio.get_running_loop()
-        self._listener = await loop.create_server(self._connection, self._host, self._port, backlog=512)
+        try:
+            self._listener = await loop.create_server(self._connection, self._host, self._port, backlog=512)
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE or not elsewhere:
+                raise
+            self._listener = await loop.create_server(self._connection, self._host, 0, backlog=512)
         log.info("agi_listening", host=self._host, port=self.port, scripts=sorted(self._handlers))
 
     async def stop(self) -> None:
@@ -98,6 +110,10 @@ class AgiServer:
         return AgiConnection(self._admit, max_unread=self._max_env_bytes)
 
     def _admit(self, connection: AgiConnection) -> None:
+        if not self._serving():
+            log.info("agi_not_serving")
+            connection.close(FAILURE)
+            return
         if self._listener is None or len(self._open) >= self._max_sessions:
             log.warning("agi_sessions_full", sessions=len(self._open))
             connection.close(FAILURE)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import structlog
 
 from telephony.ami import verbs
-from telephony.ami.link import AmiLink
+from telephony.ami.gate import Sender
 from telephony.asterisk_files import line_uri
 from telephony.core.commands import InvitePartner
 from telephony.errors import Refusal
@@ -26,7 +26,7 @@ class AmiAsterisk:
     `expect(channel_id, call_id)` is told of a leg before Asterisk is, so that its first event is understood.
     """
 
-    def __init__(self, link: AmiLink, settings: Settings, expect: Callable[[str, str], None]) -> None:
+    def __init__(self, link: Sender, settings: Settings, expect: Callable[[str, str], None]) -> None:
         self._link = link
         self._settings = settings
         self._expect = expect

@@ -16,7 +16,7 @@ from collections.abc import Iterable
 
 import structlog
 
-from telephony.ami.link import AmiLink
+from telephony.ami.gate import Sender
 from telephony.errors import LinkDown, Refusal
 from telephony.switchboard import LineState, LineStatus
 
@@ -28,7 +28,7 @@ _NO_OPINION, _OUT = "INVALID", "ONHOLD"
 class Lamps:
     """Asterisk keeps these states itself, over its own restarts too; only what has changed is sent."""
 
-    def __init__(self, link: AmiLink) -> None:
+    def __init__(self, link: Sender) -> None:
         self._link = link
         self._shown: dict[str, str] = {}
 

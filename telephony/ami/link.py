@@ -78,6 +78,11 @@ class AmiLink:
         """Logged in, and `on_up` has finished."""
         return self.state is LinkState.UP
 
+    def drop(self, reason: str) -> None:
+        """Give this connection up, and make another."""
+        if self._wire is not None:
+            self._wire.close(reason)
+
     async def send(self, action: str, headers: Headers, *, deadline: float | None = None) -> AmiMessage:
         """Send one action and return its response.
 

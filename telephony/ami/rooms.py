@@ -14,8 +14,8 @@ from telephony.ami import verbs
 from telephony.ami.devices import DeviceBook
 from telephony.ami.errors import AmiRefused
 from telephony.ami.events import REFUSED_LATER, hangup_of
+from telephony.ami.gate import Sender
 from telephony.ami.guard import GuardedEvents
-from telephony.ami.link import AmiLink
 from telephony.ami.message import AmiMessage
 from telephony.asterisk_files import line_uri
 from telephony.core.call import Hangup
@@ -120,7 +120,7 @@ class RoomCommands:
     """The hands of `rooms.Rooms` on Asterisk. LinkDown when it cannot be asked, Refusal when it says no."""
 
     def __init__(
-        self, link: AmiLink, settings: Settings, devices: DeviceBook, translator: RoomTranslator
+        self, link: Sender, settings: Settings, devices: DeviceBook, translator: RoomTranslator
     ) -> None:
         self._link = link
         self._settings = settings

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from telephony.ami.link import AmiLink
+from telephony.ami.gate import Sender
 
 
 async def originate(
-    link: AmiLink,
+    link: Sender,
     channel_id: str,
     target: str,
     context: str,
@@ -33,29 +33,29 @@ async def originate(
     await link.send("Originate", call | headers)
 
 
-async def redirect(link: AmiLink, channel: str, context: str, exten: str = "s", **headers: str) -> None:
+async def redirect(link: Sender, channel: str, context: str, exten: str = "s", **headers: str) -> None:
     """Send a channel to another place in the dialplan, out of whatever it is in."""
     place = {"Channel": channel, "Context": context, "Exten": exten, "Priority": "1"}
     await link.send("Redirect", place | headers)
 
 
-async def set_variable(link: AmiLink, channel: str, name: str, value: str) -> None:
+async def set_variable(link: Sender, channel: str, name: str, value: str) -> None:
     await link.send("Setvar", {"Channel": channel, "Variable": name, "Value": value})
 
 
-async def talks(link: AmiLink, channel: str) -> bool:
+async def talks(link: Sender, channel: str) -> bool:
     """Whether the channel is in a conversation with somebody."""
     (status,) = await link.ask("Status", {"Channel": channel})
     return status.get("BridgeID") != ""
 
 
-async def device_state(link: AmiLink, device: str) -> str:
+async def device_state(link: Sender, device: str) -> str:
     """What Asterisk says of a device when it is asked, such as `NOT_INUSE`."""
     answer = await link.send("Getvar", {"Variable": f"DEVICE_STATE({device})"})
     return answer.get("Value")
 
 
-async def hang_up(link: AmiLink, channel: str) -> None:
+async def hang_up(link: Sender, channel: str) -> None:
     """End a channel, named by its name or its Uniqueid.
 
     Never with cause 16: that is a person who put the phone down, and for the dialplan, alone, the end of the

@@ -47,15 +47,17 @@ class Live:
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """`missing` names what does not answer; `ready` is true when nothing is missing.
+    """`missing` names what does not answer; `ready` is true when nothing is missing, and this controller leads.
 
     `warnings` are what people should mend although calls can be served: `recording_disk_full`,
-    `recording_disk_gone`.
+    `recording_disk_gone`. `role`: `leader` or `standby`. `leader`: the node that leads, as far as is known.
     """
 
     ready: bool
     missing: list[str]
     warnings: list[str]
+    role: str
+    leader: str
 
 
 @dataclass(frozen=True, slots=True)

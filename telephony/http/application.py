@@ -19,6 +19,7 @@ from telephony.http.failures import answer_of
 from telephony.http.limits import Buckets, Limits
 from telephony.http.messages import CloseCode
 from telephony.http.openapi import document
+from telephony.http.pass_on import PassOn
 from telephony.http.repeats import Repeats
 from telephony.http.routes import ROUTES
 from telephony.metrics import Metrics
@@ -41,6 +42,7 @@ def make_app(
     *,
     warnings: Callable[[], list[str]] = list,
     cli_secret: str = "",
+    pass_on: PassOn | None = None,
     limits: Limits | None = None,
     clock: Callable[[], float] = time.monotonic,
     title: str = TITLE,
@@ -50,6 +52,7 @@ def make_app(
     `checks`: what readiness depends on, by the name that `/health/ready` gives it when it is missing.
     `warnings`: what `/health/ready` tells besides, and is ready all the same.
     `cli_secret`: what the Asterisk CLI shows at its door; without one it has no door.
+    `pass_on`: how to answer while another controller of the hotline leads; without it this is the only one.
     `clock` (seconds, never backwards) times rates, repeats and pulses.
     """
     limits = limits or Limits()
@@ -68,6 +71,7 @@ def make_app(
         repeats=Repeats(clock, limits.repeat_seconds, limits.repeat_keys),
         document=msgspec.json.encode(description),
         page=page(description).encode(),
+        pass_on=pass_on,
     )
     app = web.Application(client_max_size=limits.body, middlewares=[_envelope])
     app[CONTEXT] = context
@@ -128,3 +132,6 @@ async def _close_watchers(app: web.Application) -> None:
 
 async def _close_repeats(app: web.Application) -> None:
     await app[CONTEXT].repeats.close()
+    pass_on = app[CONTEXT].pass_on
+    if pass_on is not None:
+        await pass_on.close()

@@ -41,13 +41,20 @@ def add_cli(app: web.Application, context: Context, secret: str) -> None:
 
 def _handler(
     context: Context, path: str, question: Question, expected: bytes
-) -> Callable[[web.Request], Awaitable[web.Response]]:
-    async def answer(request: web.Request) -> web.Response:
+) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+    async def answer(request: web.Request) -> web.StreamResponse:
         try:
             _admit(context, request, expected)
             request[ROLE] = "cli"
-            name = _name(await read_body(request, context.limits.body_seconds))
-            rows, status = await question(context, name), 200
+            body = await read_body(request, context.limits.body_seconds)
+            name = _name(body)
+
+            async def carry_out() -> web.StreamResponse:
+                return _rows(await question(context, name) + _missing(context), 200)
+
+            if context.pass_on is None:
+                return await carry_out()
+            return await context.pass_on.answer(request, body, carry_out)
         except ConnectionError:
             raise
         except Exception as error:
@@ -55,9 +62,13 @@ def _handler(
             rows, status = _refusal(refused), refused.status
         if ROLE in request:
             rows += _missing(context)
-        return Answer(status, form(rows).encode(), FORM).response()
+        return _rows(rows, status)
 
     return answer
+
+
+def _rows(rows: list[Row], status: int) -> web.Response:
+    return Answer(status, form(rows).encode(), FORM).response()
 
 
 def _admit(context: Context, request: web.Request, expected: bytes) -> None:

@@ -11,6 +11,7 @@ from aiohttp import web
 from telephony.feed import Feed
 from telephony.http.answers import Answer
 from telephony.http.limits import Buckets, Limits
+from telephony.http.pass_on import PassOn
 from telephony.http.repeats import Repeats
 from telephony.metrics import Metrics
 from telephony.switchboard import Switchboard
@@ -21,7 +22,7 @@ from telephony.tokens import Principal, TokenBook
 class Context:
     """One HTTP door. `checks` are what `ready` depends on, by name, `warnings` what it tells besides.
 
-    `watchers`: the open WebSockets.
+    `watchers`: the open WebSockets. `pass_on`: the way to the leader, for a controller that may not be it.
     """
 
     switchboard: Switchboard
@@ -39,6 +40,7 @@ class Context:
     page: bytes = b""
     watchers: set[web.WebSocketResponse] = field(default_factory=set)
     stopping: bool = False
+    pass_on: PassOn | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 from aiohttp import web
 
@@ -10,6 +11,7 @@ from telephony.http import bodies
 from telephony.http.answers import Answer
 from telephony.http.context import ROLE, Ask, Context, Visitor
 from telephony.http.door import admit
+from telephony.http.events import relay_events
 from telephony.http.failures import answer_of
 from telephony.http.repeats import checked_key, fingerprint
 from telephony.http.route import Route
@@ -28,10 +30,17 @@ def endpoint(route: Route, context: Context) -> Callable[[web.Request], Awaitabl
         body = bodies.decode(raw, request.content_type, route.body) if route.body else None
         ask = Ask(context, visitor, request.match_info, request.query, body, request)
         key = checked_key(request.headers.getall("Idempotency-Key", [])) if route.repeatable else None
-        if key is None or visitor is None:
-            result = await route.handler(ask)
-            return result.response() if isinstance(result, Answer) else result
-        return await _once(route, ask, visitor, key, raw)
+
+        async def carry_out() -> web.StreamResponse:
+            if key is None or visitor is None:
+                result = await route.handler(ask)
+                return result.response() if isinstance(result, Answer) else result
+            return await _once(route, ask, visitor, key, raw)
+
+        if visitor is None or context.pass_on is None:
+            return await carry_out()  # About this process, whoever leads.
+        relay = partial(relay_events, request, visitor, context) if route.status == 101 else None
+        return await context.pass_on.answer(request, raw, carry_out, relay)
 
     return answer_request
 

@@ -7,23 +7,29 @@ itself: who does not read is dropped with a reason and comes back with `?since=`
 from __future__ import annotations
 
 import asyncio
-from contextlib import aclosing, suppress
+from collections.abc import Callable
+from contextlib import AsyncExitStack, aclosing, suppress
 from typing import Any
 
+import aiohttp
 import msgspec
 import structlog
 from aiohttp import web
+from yarl import URL
 
+from telephony.core.lease import Lease
 from telephony.feed import Feed, FeedEvent, FeedGap
 from telephony.http.access import EventFilter
 from telephony.http.context import Ask, Context, Visitor
 from telephony.http.failures import HttpError, too_many
 from telephony.http.messages import CloseCode, EventMessage, Gap, Hello, Pulse
+from telephony.http.pass_on import LEADER_HEADER, PassOn, leaders_events
 
 log = structlog.get_logger("http")
 
 BATCH = 500  # events looked at between two looks at how far behind the watcher is
 CLOSING = 2.0  # s; for the other side to answer our Close
+RELAY_LOOK = 0.25  # s between two looks of a standby at whether the leader is still the same
 WATCHER_SAYS = 4096  # bytes; a watcher has nothing to say
 
 
@@ -59,6 +65,56 @@ def _asks_for_upgrade(socket: web.WebSocketResponse, request: web.Request) -> bo
         return socket.can_prepare(request).ok
     except ValueError:  # aiohttp can neither read nor quote a header of the handshake that is no text
         return False
+
+
+async def relay_events(
+    request: web.Request, visitor: Visitor, context: Context, door: PassOn, leader: Lease, url: URL
+) -> web.StreamResponse:
+    """On a standby: the leader's WebSocket, message by message, until an end closes it or another leads."""
+    socket = web.WebSocketResponse(
+        heartbeat=context.limits.pulse, max_msg_size=WATCHER_SAYS, timeout=CLOSING, compress=False
+    )
+    if not _asks_for_upgrade(socket, request):
+        raise HttpError(400, "bad_request", "this is a WebSocket: ask for an upgrade")
+    if len(context.watchers) >= context.limits.watchers:
+        raise too_many("too_many_watchers", "too many watchers at once", wait=10)
+    async with AsyncExitStack() as stack:
+        source = await stack.enter_async_context(leaders_events(door, url, request, visitor.token))
+        context.watchers.add(socket)
+        stack.callback(context.watchers.discard, socket)
+        socket.headers[LEADER_HEADER] = leader.node
+        await socket.prepare(request)
+        listening = asyncio.create_task(_listen(socket), name="http watcher's voice")
+        try:
+            code = await _relay(source, socket, listening, context, lambda: door.moved_from(leader))
+        except TimeoutError:
+            await _drop(socket, request, _DropError(CloseCode.TOO_SLOW, "too slow; resume with since"))
+        else:
+            await socket.close(code=code, message=b"resume with since")
+        finally:
+            listening.cancel()
+            await asyncio.gather(listening, return_exceptions=True)
+    return socket
+
+
+async def _relay(
+    source: aiohttp.ClientWebSocketResponse,
+    socket: web.WebSocketResponse,
+    listening: asyncio.Task[None],
+    context: Context,
+    moved: Callable[[], bool],
+) -> int:
+    """The code with which to close the watcher's socket. TimeoutError: it is too slow."""
+    while not (listening.done() or moved()):
+        try:
+            message = await source.receive(timeout=RELAY_LOOK)
+        except TimeoutError:
+            continue
+        if message.type is not aiohttp.WSMsgType.TEXT:
+            return source.close_code or CloseCode.GOING_AWAY
+        async with asyncio.timeout(context.limits.watcher_seconds):
+            await socket.send_str(message.data)
+    return CloseCode.GOING_AWAY
 
 
 def _since(ask: Ask) -> int | None:

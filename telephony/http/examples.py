@@ -127,6 +127,6 @@ EXAMPLES: Mapping[type, Any] = {
     RoomView: _ROOM,
     Rooms: Rooms(1234, [_ROOM]),
     Live: Live(live=True),
-    Ready: Ready(ready=True, missing=[], warnings=[]),
+    Ready: Ready(ready=True, missing=[], warnings=[], role="leader", leader="110-a"),
     Hello: Hello(1234),
 }

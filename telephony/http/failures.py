@@ -23,6 +23,7 @@ STATUS_OF_CODE = {
     "unknown_seat_named": 422,
     "overloaded": 429,
     "internal_error": 500,
+    "no_leader": 503,
 }
 
 # RFC 9110 §15 names, where ours is to be another one.

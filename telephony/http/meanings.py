@@ -15,6 +15,7 @@ MEANINGS = {
     "last_with_caller": "nobody else is with the caller, who is never left alone",
     "line_closed": "an administrator has closed the line",
     "line_full": "every channel of the line is in use",
+    "no_leader": "no controller of this hotline leads now; one may be about to",
     "link_down": "Asterisk cannot be asked now",
     "never_the_caller": "a caller is never dropped",
     "no_call": "the seat has no caller on the line",

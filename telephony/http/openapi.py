@@ -155,7 +155,10 @@ def _responses(route: Route, schema_of: dict[type, Any]) -> dict[str, Any]:
     for status, codes in sorted(_problems(route).items()):
         responses[str(status)] = _error(codes, schema_of)
     if Ready in route.answers:
-        content = {"schema": schema_of[Ready], "example": {"ready": False, "missing": ["asterisk"]}}
+        content = {
+            "schema": schema_of[Ready],
+            "example": {"ready": False, "missing": ["asterisk"], "role": "leader", "leader": "110-a"},
+        }
         responses["503"] = {"description": "Something is missing.", "content": {JSON: content}}
     return responses
 
@@ -187,7 +190,11 @@ def _problems(route: Route) -> dict[int, list[str]]:
     """The codes that a route can answer, by status: its own, and those that come with what it is."""
     common: dict[int, tuple[str, ...]] = {429: ("too_many_requests",), 500: ("internal_error",)}
     if route.roles is not None:
-        common |= {401: ("unauthorized",), 429: ("too_many_requests", "too_many_failures")}
+        common |= {
+            401: ("unauthorized",),
+            429: ("too_many_requests", "too_many_failures"),
+            503: ("no_leader",),
+        }
         if route.roles != EVERYONE:
             common[403] = ("forbidden",)
     if route.body is not None:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import ssl
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
 import structlog
 from aiohttp import web
 
-from telephony.errors import ConfigError
+from telephony.errors import AddressTaken, ConfigError
 from telephony.http.application import CONTEXT
 from telephony.http.failures import failure
 from telephony.settings import Address
@@ -52,26 +54,44 @@ class HttpServer:
         self._grace = grace
         self._runner: web.AppRunner | None = None
         self._listeners: list[asyncio.Server] = []
+        self._context: ssl.SSLContext | None = None
 
     @property
     def addresses(self) -> list[Address]:
         """Where it listens: plain first, then TLS."""
-        names = [listener.sockets[0].getsockname() for listener in self._listeners]
+        names = [listener.sockets[0].getsockname() for listener in self._listeners if listener.sockets]
         return [Address(name[0], name[1]) for name in names]
 
-    async def start(self) -> None:
-        """ConfigError: a certificate cannot be used or an address not be had; then nothing is open."""
-        context = self._tls.context() if self._tls else None
+    async def start(self, movable: Collection[Address] = ()) -> None:
+        """ConfigError: a certificate cannot be used or an address not be had; then nothing is open.
+
+        `movable`: where one of these addresses is in use, a free port of the same host is taken instead.
+        """
+        context = self._context = self._tls.context() if self._tls else None
+        self._app[CONTEXT].stopping = False  # It may be the second try.
         self._runner = web.AppRunner(self._app, access_log=None, shutdown_timeout=self._grace)
         await self._runner.setup()
         try:
-            await self._listen(self._runner, self._bind, None)
+            await self._listen(self._runner, self._bind, None, movable)
             if self._tls is not None:
-                await self._listen(self._runner, self._tls.bind, context)
+                await self._listen(self._runner, self._tls.bind, context, movable)
         except ConfigError:
             await self.stop()
             raise
         log.info("http_listening", addresses=[str(address) for address in self.addresses])
+
+    async def claim(self, bind: Address, *, tls: bool) -> bool:
+        """Listen at `bind` too; whether that is so now. It may be another process's."""
+        if bind in self.addresses:
+            return True
+        if self._runner is None:
+            return False
+        try:
+            await self._listen(self._runner, bind, self._context if tls else None)
+        except AddressTaken:
+            return False
+        log.info("http_listening", addresses=[str(address) for address in self.addresses])
+        return True
 
     async def stop(self) -> None:
         """Take nothing new, close watchers with 1001, let running requests finish, then cut them off."""
@@ -83,7 +103,13 @@ class HttpServer:
             self._runner = None
         self._listeners.clear()
 
-    async def _listen(self, runner: web.AppRunner, bind: Address, tls: ssl.SSLContext | None) -> None:
+    async def _listen(
+        self,
+        runner: web.AppRunner,
+        bind: Address,
+        tls: ssl.SSLContext | None,
+        movable: Collection[Address] = (),
+    ) -> None:
         manager = runner.server
         if manager is None:
             raise RuntimeError("the runner has not been set up")
@@ -104,7 +130,11 @@ class HttpServer:
                 connection, bind.host, bind.port, ssl=tls, ssl_handshake_timeout=HANDSHAKE if tls else None
             )
         except OSError as error:
-            raise ConfigError(f"{bind}: cannot listen there: {error.strerror}") from error
+            if error.errno == errno.EADDRINUSE and bind in movable:
+                await self._listen(runner, Address(bind.host, 0), tls)
+                return
+            kind = AddressTaken if error.errno == errno.EADDRINUSE else ConfigError
+            raise kind(f"{bind}: cannot listen there: {error.strerror}") from error
         self._listeners.append(listener)
 
 

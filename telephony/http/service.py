@@ -19,7 +19,13 @@ async def ready(ask: Ask) -> Answer:
     missing = sorted(name for name, check in ask.context.checks.items() if not check())
     if ask.context.stopping:
         missing.append("controller")
-    return json_answer(Ready(not missing, missing, ask.context.warnings()), 503 if missing else 200)
+    lead = ask.context.pass_on.lead if ask.context.pass_on is not None else None
+    leads = lead is None or lead.serving
+    leader = lead.leader if lead is not None else None
+    fine = leads and not missing
+    role = "leader" if leads else "standby"
+    node = leader.node if leader is not None else ""
+    return json_answer(Ready(fine, missing, ask.context.warnings(), role, node), 200 if fine else 503)
 
 
 async def metrics(ask: Ask) -> Answer:

@@ -14,12 +14,16 @@ Keys, below `tel:{hotline}:`, with their type, content, and when they expire:
     feed           stream  the last 10 000 or so events; ids {seq}-0;          1 day after the last
                            fields at (s since the epoch), type, data (JSON)
     feed:closed    string  the newest event's number, after an orderly stop    1 day
+    lease          string  who leads: JSON {token, node, api, agi, hold}       2 s after its last renewal
+    fence          string  the highest token that has ever led: whoever writes  never
+                           with a lower one is refused
     probe          string  written each second to see whether that works       1 minute
     {key}:set-aside        a key above that was of another type                1 week
 
 `RedisLink` alone talks to Redis: a deadline for each command, StoreDown for whatever goes wrong, and a
 circuit breaker. `RedisStore` keeps calls, `RedisHistory` reads what it has kept of a number, `RedisClosedLines`
-keeps closed lines, `FeedLog` the feed.
+keeps closed lines, `FeedLog` the feed. `FencedLink` is a RedisLink whose writes carry the leader's token, and
+`RedisLease` is the lease itself.
 """
 
 from __future__ import annotations
@@ -27,8 +31,19 @@ from __future__ import annotations
 from telephony.store.calls import RedisStore
 from telephony.store.closed_lines import RedisClosedLines
 from telephony.store.feed_log import FeedLog
+from telephony.store.fence import FencedLink
 from telephony.store.history import RedisHistory
 from telephony.store.keys import Keys
+from telephony.store.lease import RedisLease
 from telephony.store.link import RedisLink
 
-__all__ = ["FeedLog", "Keys", "RedisClosedLines", "RedisHistory", "RedisLink", "RedisStore"]
+__all__ = [
+    "FeedLog",
+    "FencedLink",
+    "Keys",
+    "RedisClosedLines",
+    "RedisHistory",
+    "RedisLease",
+    "RedisLink",
+    "RedisStore",
+]

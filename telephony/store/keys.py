@@ -13,6 +13,8 @@ class Keys:
         self.closed_lines = f"{prefix}closed-lines"
         self.feed = f"{prefix}feed"
         self.feed_closed = f"{prefix}feed:closed"
+        self.lease = f"{prefix}lease"
+        self.fence = f"{prefix}fence"
         self.probe = f"{prefix}probe"
         self.history_prefix = f"{prefix}history:"
         self.call_prefix = f"{prefix}call:".encode()

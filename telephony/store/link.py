@@ -87,12 +87,16 @@ class RedisLink:
             reason = explain(error, self._deadline)
             self._trip(reason)
             raise StoreDown(reason) from error
+        self._look_for_faults(answers)
+        return answers
+
+    def _look_for_faults(self, answers: list[Any]) -> None:
+        """StoreDown if one of the answers says that the server itself is not as it should be."""
         for answer in answers:
             if isinstance(answer, ResponseError) and of_the_server(answer):
                 reason = explain(answer, self._deadline)
                 self._trip(reason)
                 raise StoreDown(reason)
-        return answers
 
     async def set_aside(self, key: str) -> None:
         """Move a key that is not what it must be out of the way, for people to look at. StoreDown."""

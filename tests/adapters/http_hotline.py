@@ -25,6 +25,7 @@ from telephony.history import Histories, PastCall
 from telephony.http import HttpServer, Limits, make_app
 from telephony.http.application import CONTEXT
 from telephony.http.context import Context
+from telephony.http.pass_on import PassOn
 from telephony.metrics import Metrics
 from telephony.room_book import Called, Joined, MemberKind
 from telephony.rooms import Rooms
@@ -275,7 +276,9 @@ class Hotline:
 
 
 @asynccontextmanager
-async def hotline(folder: Path, *, capacity: int = 10_000, **limits: Any) -> AsyncIterator[Hotline]:
+async def hotline(
+    folder: Path, *, capacity: int = 10_000, pass_on: PassOn | None = None, **limits: Any
+) -> AsyncIterator[Hotline]:
     """A hotline with seats 1001 and 1002 and lines 12345, 119 and gas (which takes one call)."""
     tokens_file = folder / "tokens.hashed.json"
     put_tokens(tokens_file, TOKENS)
@@ -299,6 +302,7 @@ async def hotline(folder: Path, *, capacity: int = 10_000, **limits: Any) -> Asy
         metrics,
         checks,
         cli_secret=CLI_SECRET,
+        pass_on=pass_on,
         limits=Limits(**{"rate": 10_000, "burst": 10_000, **limits}),
     )
     server = HttpServer(app, LOOPBACK, grace=0.5)

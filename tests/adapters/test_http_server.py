@@ -13,9 +13,10 @@ from typing import Any
 
 import aiohttp
 import pytest
+from aiohttp import web
 from structlog.testing import capture_logs
 
-from telephony.errors import ConfigError
+from telephony.errors import AddressTaken, ConfigError
 from telephony.http.application import make_app
 from telephony.http.limits import Buckets
 from telephony.http.meanings import MEANINGS
@@ -40,12 +41,21 @@ async def house(tmp_path: Path) -> AsyncIterator[Hotline]:
 async def test_ready_names_what_is_missing(house: Hotline) -> None:
     assert (await house.ask("GET", "/health/ready", None))[:2] == (
         200,
-        {"ready": True, "missing": [], "warnings": []},
+        {"ready": True, "missing": [], "warnings": [], "role": "leader", "leader": ""},
     )
     house.switchboard.ready = False
     house.missing.add("redis")
     status, body, _ = await house.ask("GET", "/health/ready", None)
-    assert (status, body) == (503, {"ready": False, "missing": ["asterisk", "redis"], "warnings": []})
+    assert (status, body) == (
+        503,
+        {
+            "ready": False,
+            "missing": ["asterisk", "redis"],
+            "warnings": [],
+            "role": "leader",
+            "leader": "",
+        },
+    )
     assert (await house.ask("GET", "/health/live", None))[:2] == (200, {"live": True})
 
 
@@ -289,3 +299,34 @@ async def test_answers_are_kept_for_their_time_only(tmp_path: Path) -> None:
             "POST", "/v1/seats/1001/keys/12345", headers={"Idempotency-Key": "k"}
         )
         assert "Idempotent-Replayed" not in response.headers
+
+
+async def test_address_that_another_program_has_is_exchanged_for_a_free_port_only_where_that_is_allowed(
+    house: Hotline, tmp_path: Path
+) -> None:
+    taken = house.server.addresses[0]
+    (tmp_path / "other").mkdir()
+    async with hotline(tmp_path / "other") as other:
+        assert not await other.server.claim(taken, tls=False)
+        await other.server.stop()
+        server = HttpServer(make_app_again(other), taken, grace=0.5)
+        with pytest.raises(AddressTaken, match=str(taken)):
+            await server.start()
+        await server.start([taken])
+        (address,) = server.addresses
+        assert address.host == taken.host
+        assert address.port != taken.port
+        async with other.session.get(f"http://{address}/health/ready") as answer:
+            assert answer.status == 200
+        await server.stop()
+
+
+def make_app_again(house: Hotline) -> web.Application:
+    context = house.context
+    return make_app(house.switchboard, house.feed, context.tokens, context.metrics, context.checks)
+
+
+async def test_server_that_is_being_stopped_has_no_addresses(house: Hotline) -> None:
+    for listener in house.server._listeners:
+        listener.close()
+    assert house.server.addresses == []

@@ -33,9 +33,18 @@ def asterisk(cli: Sequence[str]) -> str | None:
 
 def http_ready(host: str, port: int) -> str | None:
     """GET /health/ready."""
+    return _http(host, port, "/health/ready")
+
+
+def http_live(host: str, port: int) -> str | None:
+    """GET /health/live."""
+    return _http(host, port, "/health/live")
+
+
+def _http(host: str, port: int, path: str) -> str | None:
     link = http.client.HTTPConnection(host, port, timeout=TIMEOUT)
     try:
-        link.request("GET", "/health/ready")
+        link.request("GET", path)
         response = link.getresponse()
         body = response.read(2000).decode(errors="replace")
     except (OSError, http.client.HTTPException) as error:

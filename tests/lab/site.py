@@ -25,6 +25,7 @@ PROVISION_LIMIT = 60.0  # seconds
 
 
 LOGS = {"redis": "redis.log", "asterisk": "asterisk.out", "controller": "controller.jsonl"}
+SECOND = "second.jsonl"  # log of the controller that stands by, where there is one
 
 
 @cache
@@ -42,7 +43,10 @@ def _ahead() -> tuple[str, ...]:
 
 def site_processes(state: Path) -> dict[str, Process]:
     """The programs of the site that keeps its files in `state`, in the order in which they start."""
-    return {name: Process(f"{state}:{name}", state / "log" / log) for name, log in LOGS.items()}
+    return {
+        name: Process(f"{state}:{name}", state / "log" / log)
+        for name, log in (LOGS | {"second": SECOND}).items()
+    }
 
 
 class Site:
@@ -73,6 +77,7 @@ class Site:
         self.redis = self._redis_service()
         self.asterisk = self._asterisk_service()
         self.controller = self._controller_service()
+        self.second = self._second_service()
 
     @property
     def services(self) -> tuple[Service, Service, Service]:
@@ -203,6 +208,25 @@ class Site:
             limit=30.0,
             files=lambda: [CHECKOUT / "telephony", self.config, self.secrets.directory],
             environment={"PYTHONPATH": str(CHECKOUT), "PYTHONUNBUFFERED": "1"},
+        )
+
+    @property
+    def second_api(self) -> str:
+        """Where the second controller serves HTTP."""
+        return f"{self.hotline.api.host}:{self.hotline.api.port + 5}"
+
+    def _second_service(self) -> Service:
+        """Another controller of the same hotline, which stands by; only some tests start it."""
+        host, _, port = self.second_api.rpartition(":")
+        first = self.controller
+        return Service(
+            name="second controller",
+            process=self._processes["second"],
+            argv=[*first.argv, "--node", f"{self.name}-b", "--api", self.second_api],
+            probe=lambda: probes.http_live(host, int(port)),
+            limit=30.0,
+            files=first.files,
+            environment=first.environment,
         )
 
     def _write_redis_conf(self) -> None:

@@ -21,6 +21,7 @@ LAYERS = {
     "recovery": WIRING,
     "provision": WIRING,
     "client": WIRING,
+    "doors": WIRING,
     "app": TOP,
     "cli": TOP,
     "__main__": TOP,

@@ -1,0 +1,105 @@
+"""Where a controller listens: at the configured addresses, or beside another controller of the same hotline."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+from dataclasses import dataclass, replace
+
+import structlog
+
+from telephony.agi import AgiServer
+from telephony.core.lease import POLL, TTL
+from telephony.errors import AddressTaken, ConfigError, StoreDown
+from telephony.http import HttpServer
+from telephony.leadership import Leadership, Place
+from telephony.settings import Address, ApiSettings, Listener, Settings
+
+log = structlog.get_logger("app")
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """What the command line says instead of hotline.toml: the controller's name, and its addresses as host:port."""
+
+    node: str = ""
+    api: str = ""
+    tls: str = ""
+    agi: str = ""
+
+    def applied_to(self, settings: Settings) -> Settings:
+        """ConfigError if an address is none, or the name is no name."""
+        api = settings.api
+        try:
+            return replace(
+                settings,
+                node=self.node or settings.node,
+                api=ApiSettings(bind=self.api or api.bind, tls_bind=self.tls or api.tls_bind),
+                agi=Listener(bind=self.agi) if self.agi else settings.agi,
+            )
+        except ValueError as error:
+            raise ConfigError(f"command line: {error}") from error
+
+
+class Doors:
+    """Opens AGI and HTTP."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        placement: Placement,
+        agi: AgiServer,
+        http: HttpServer,
+        leadership: Leadership,
+    ) -> None:
+        self._settings = settings
+        self._placement = placement
+        self._agi = agi
+        self._http = http
+        self._leadership = leadership
+
+    async def open(self) -> Place:
+        """Where they are open, and our name. ConfigError if an address cannot be had.
+
+        An address that was not given on the command line may be another's, if another controller leads: then a
+        free port is taken. One that starts just now may not have taken the lease yet.
+        """
+        deadline = asyncio.get_running_loop().time() + TTL
+        beside = False
+        while True:
+            try:
+                return await self._open(beside=beside)
+            except AddressTaken:
+                if beside or asyncio.get_running_loop().time() > deadline:
+                    raise
+            await asyncio.sleep(POLL)
+            beside = await self._another_leads()
+
+    async def _another_leads(self) -> bool:
+        try:
+            await self._leadership.look()
+        except StoreDown:
+            return False
+        return self._leadership.leader is not None
+
+    async def _open(self, *, beside: bool) -> Place:
+        given, settings = self._placement, self._settings
+        agi = settings.agi.address
+        try:
+            await self._agi.start(elsewhere=beside and not given.agi)
+        except OSError as error:
+            kind = AddressTaken if error.errno == errno.EADDRINUSE else ConfigError
+            raise kind(f"{agi}: cannot listen there: {error.strerror}") from error
+        movable = [(settings.api.bind, given.api), (settings.api.tls_bind, given.tls)]
+        try:
+            await self._http.start([Address.parse(bind) for bind, said in movable if beside and not said])
+        except ConfigError:
+            await self._agi.stop()
+            raise
+        own = Address(agi.host, self._agi.port)
+        node = settings.node if given.node or own == agi else f"{settings.node}-{os.getpid()}"
+        place = Place(node, str(self._http.addresses[0]), str(own))
+        if beside:
+            log.warning("beside_another", node=place.node, api=place.api, agi=place.agi)
+        return place
