@@ -14,7 +14,7 @@ import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from tests.bench import presses
+from tests.bench import codec, day, load, media, mixing, presses, startup
 from tests.bench.bench import Bench
 from tests.bench.figures import table
 from tests.lab import namespace
@@ -23,6 +23,14 @@ from tests.lab.paths import CHECKOUT, LAB, LabError
 INSIDE = "TELEPHONY_BENCH_INSIDE"
 PARTS: dict[str, Callable[[Bench], Awaitable[None]]] = {
     "presses": presses.measure,
+    "media": media.measure,
+    "rate": load.measure_rate,
+    "scale": load.measure_scale,
+    "growth": load.measure_growth,
+    "mixing": mixing.measure,
+    "codec": codec.measure,
+    "startup": startup.measure,
+    "day": day.measure,
 }
 
 

@@ -82,11 +82,14 @@ class BareHttp:
 
     async def ask(self, method: str, path: str, within: float = 5.0) -> tuple[int, Any, float]:
         """Status, the answer's JSON, and when the request was written."""
-        reader, writer = self._free.pop() if self._free else await asyncio.open_connection(*self._place)
         data = (
             f"{method} {path} HTTP/1.1\r\nHost: {self._place[0]}\r\nAuthorization: Bearer {self._token}\r\n"
             "Content-Length: 0\r\n\r\n"
         ).encode()
+        # One that the server has closed meanwhile is not taken.
+        while self._free and self._free[-1][0].at_eof():
+            self._free.pop()[1].close()
+        reader, writer = self._free.pop() if self._free else await asyncio.open_connection(*self._place)
         at = time.time()
         writer.write(data)
         async with asyncio.timeout(within):

@@ -36,6 +36,7 @@ class Bench:
 
     def keep(self, name: str, records: list[dict[str, Any]]) -> None:
         """The raw data of a figure."""
-        self.raw.mkdir(parents=True, exist_ok=True)
+        file = self.raw / f"{name}.jsonl"
+        file.parent.mkdir(parents=True, exist_ok=True)
         text = "".join(json.dumps(record) + "\n" for record in records)
-        (self.raw / f"{name}.jsonl").write_text(text, encoding="utf-8")
+        file.write_text(text, encoding="utf-8")

@@ -38,6 +38,7 @@ class Phones:
         self._stack = AsyncExitStack()
         self._seats: dict[str, asyncio.Future[Dialog]] = {}
         self._partners: dict[str, asyncio.Future[Dialog]] = {}
+        self.seats: dict[str, Agent] = {}
         self._numbers = itertools.count(13_800_000_000)
 
     async def __aenter__(self) -> Self:
@@ -45,6 +46,7 @@ class Phones:
         await self._stack.enter_async_context(Agent(PARTNERS, self._arrived(self._partners)))
         for address, site in self._sites.items():
             agent = await self._stack.enter_async_context(Agent(SEATS[address], self._arrived(self._seats)))
+            self.seats[address] = agent
             passwords = list(site.secrets.seats.items())
             for start in range(0, len(passwords), 50):
                 batch = passwords[start : start + 50]
@@ -174,7 +176,7 @@ async def hand_over(way: Way) -> Handed:
         await talk.caller.bye(LONGEST)
         await asyncio.wait_for(asyncio.shield(partner.ended), LONGEST)
         return Handed(at, to_invite)
-    except (CallFailed, TimeoutError, OSError) as error:
+    except (CallFailed, TimeoutError, OSError, EOFError) as error:
         if talk is not None:
             talk.taker.hang_up()
             talk.caller.hang_up()
