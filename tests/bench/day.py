@@ -20,7 +20,9 @@ HOURS = float(os.environ.get("BENCH_DAY_HOURS", "24"))
 async def measure(bench: Bench) -> None:
     """`make traffic` with the day's calls; its own verdict counts."""
     if not bench.full:
-        bench.leave_out(f"one day of Guangzhou, {CALLS_A_DAY} calls at {SPEED} x (full only: it takes 72 minutes)")
+        bench.leave_out(
+            f"one day of Guangzhou, {CALLS_A_DAY} calls at {SPEED} x (full only: it takes 72 minutes)"
+        )
         return
     calls = round(CALLS_A_DAY * HOURS / 24)
     rate = CALLS_A_DAY * SPEED / (24 * 3600)

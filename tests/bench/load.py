@@ -95,9 +95,7 @@ class Site:
     def _cpu(self) -> dict[str, float]:
         return {name: cpu_seconds(pid) for name, pid in self.pids().items()}
 
-    async def batch(
-        self, way: str, rate: float, count: int, idle: dict[str, float] | None = None
-    ) -> Batch:
+    async def batch(self, way: str, rate: float, count: int, idle: dict[str, float] | None = None) -> Batch:
         """`count` hand-overs, one begun every 1/rate seconds whatever becomes of the others."""
         loop = asyncio.get_running_loop()
         before, began = self._cpu(), loop.time()
@@ -301,5 +299,3 @@ async def measure_growth(bench: Bench) -> None:
             why="see growth.jsonl",
         )
     )
-
-

@@ -21,7 +21,7 @@ from tests.bench.sites import OURS, PLAIN, BenchSite, make_ours, make_plain, sta
 from tests.lab.softphone import Softphone
 from tests.lab.softphone_call import Call
 from tests.lab.softphone_errors import PhoneError
-from tests.lab.stage import CALLER, FAR_END, FRAME, PARTNER, TAKER, Stage
+from tests.lab.stage import FAR_END, FRAME, PARTNER, TAKER, Stage
 from tests.lab.wire import WireError
 
 HEARD = 0.5  # s that each conversation goes on
@@ -107,9 +107,7 @@ class Stand:
         caller, taker = await self._talk(lane, PLAIN, f"1{lane.taker[PLAIN].user[1:]}")
         pressed = time.time()
         who = taker.headers.header("X-Taker") or ""
-        await self._do(
-            "BlindTransfer", {"Channel": who, "Context": "partner", "Exten": NUMBERS[lane.line]}
-        )
+        await self._do("BlindTransfer", {"Channel": who, "Context": "partner", "Exten": NUMBERS[lane.line]})
         partner = await lane.partner.incoming()
         await asyncio.sleep(HEARD)  # it rings a while
         await partner.answer()
@@ -198,9 +196,7 @@ class Stand:
     def _answered(self, lane: Lane, partner: Call) -> float:
         """When the partner's 200 OK went over the wire."""
         found = self.stage.wire.sip(call_id=partner.call_id, ip=lane.partner.bind)
-        return next(
-            p.at for p in found if p.message.status == 200 and p.message.cseq_method == "INVITE"
-        )
+        return next(p.at for p in found if p.message.status == 200 and p.message.cseq_method == "INVITE")
 
 
 def _uri(lane: Lane) -> str:
@@ -222,7 +218,13 @@ async def measure(bench: Bench) -> None:
                 found = await _lanes(bench, stand, bench.samples(6, 201))
         finally:
             plain.asterisk.stop()
-    bench.keep("media", [{"way": h.way, "gap": h.gap, "lost": h.lost, "to_heard": h.to_heard, "failed": h.failed} for h in found])
+    bench.keep(
+        "media",
+        [
+            {"way": h.way, "gap": h.gap, "lost": h.lost, "to_heard": h.to_heard, "failed": h.failed}
+            for h in found
+        ],
+    )
     bench.add(*_rows(found))
 
 
@@ -271,7 +273,5 @@ def _rows(found: Sequence[Heard]) -> list[Row]:
                 )
             )
     lost = sum(h.lost for h in mine)
-    rows.append(
-        Row("packets lost at the caller", "packets", lost, None, Goal(ours=0), len(mine), why=bad)
-    )
+    rows.append(Row("packets lost at the caller", "packets", lost, None, Goal(ours=0), len(mine), why=bad))
     return rows

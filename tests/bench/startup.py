@@ -22,7 +22,9 @@ async def measure(bench: Bench) -> None:
     for n in range(rounds):
         runs.append(await _make_run(bench.state / f"lab{n}"))
         boots.append(await asyncio.to_thread(_boot, bench))
-    bench.keep("startup", [{"make_run": run, "asterisk": boot} for run, boot in zip(runs, boots, strict=True)])
+    bench.keep(
+        "startup", [{"make_run": run, "asterisk": boot} for run, boot in zip(runs, boots, strict=True)]
+    )
     bench.add(
         Row(
             "`make run` to the first call",
