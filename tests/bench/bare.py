@@ -68,9 +68,8 @@ class BareAmi:
 class BareHttp:
     """The hotline's HTTP interface over connections that are kept."""
 
-    def __init__(self, host: str, port: int, token: str) -> None:
+    def __init__(self, host: str, port: int) -> None:
         self._place = host, port
-        self._token = token
         self._free: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
 
     async def __aenter__(self) -> Self:
@@ -80,10 +79,10 @@ class BareHttp:
         for _, writer in self._free:
             writer.close()
 
-    async def ask(self, method: str, path: str, within: float = 5.0) -> tuple[int, Any, float]:
+    async def ask(self, method: str, path: str, token: str, within: float = 5.0) -> tuple[int, Any, float]:
         """Status, the answer's JSON, and when the request was written."""
         data = (
-            f"{method} {path} HTTP/1.1\r\nHost: {self._place[0]}\r\nAuthorization: Bearer {self._token}\r\n"
+            f"{method} {path} HTTP/1.1\r\nHost: {self._place[0]}\r\nAuthorization: Bearer {token}\r\n"
             "Content-Length: 0\r\n\r\n"
         ).encode()
         # One that the server has closed meanwhile is not taken.

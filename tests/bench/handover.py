@@ -100,13 +100,16 @@ class Ours(Way):
     def __init__(self, phones: Phones, site: BenchSite) -> None:
         super().__init__(phones)
         self.http = site.http()
+        self._tokens = site.secrets.tokens
 
     def dial(self, number: str) -> Dialog:
         return self.phones.citizens.dial(number, f"110@{OURS}")
 
     async def press(self, taker: Dialog, number: str) -> float:
         seat = taker.invite.called if taker.invite else ""
-        status, answer, at = await self.http.ask("POST", f"/v1/seats/{seat}/keys/{LINE}")
+        status, answer, at = await self.http.ask(
+            "POST", f"/v1/seats/{seat}/keys/{LINE}", self._tokens[f"seat:{seat}"]
+        )
         if status != 202:
             raise CallFailed(f"the key was refused: {status} {answer}")
         return at

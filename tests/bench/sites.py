@@ -77,7 +77,7 @@ class BenchSite(Site):
             (etc / f"{name}.conf").write_text(words, encoding="utf-8")
 
     def http(self) -> BareHttp:
-        return BareHttp(self.hotline.api.host, self.hotline.api.port, self.secrets.tokens["admin"])
+        return BareHttp(self.hotline.api.host, self.hotline.api.port)
 
     def ami(self) -> BareAmi:
         secret = (self.state / "secrets" / "ami").read_text(encoding="utf-8").strip()
