@@ -207,7 +207,7 @@ class App:
     def _on_event(self, message: AmiMessage) -> None:
         self.translator.on_event(message)
         if message.event == "DeviceStateChange":
-            self.board.moved()
+            self.board.moved([self.devices.seat_of(message)])
         self.room_translator.on_event(message)
 
     def _expect(self, channel_id: str, call_id: str) -> None:
