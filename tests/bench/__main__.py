@@ -24,6 +24,7 @@ INSIDE = "TELEPHONY_BENCH_INSIDE"
 PARTS: dict[str, Callable[[Bench], Awaitable[None]]] = {
     "presses": presses.measure,
     "media": media.measure,
+    "cost": load.measure_cost,
     "rate": load.measure_rate,
     "scale": load.measure_scale,
     "growth": load.measure_growth,

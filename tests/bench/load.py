@@ -134,10 +134,15 @@ class Site:
         await asyncio.gather(*(asyncio.wait_for(asyncio.shield(t.taker.ended), 10) for t in talks))
 
 
-async def measure_rate(bench: Bench) -> None:
-    """CPU per hand-over, and how many a second."""
+async def measure_cost(bench: Bench) -> None:
+    """CPU per hand-over."""
     async with _site(bench, SEATS_FOR_LOAD) as site:
         await _cost(bench, site)
+
+
+async def measure_rate(bench: Bench) -> None:
+    """How many hand-overs a second."""
+    async with _site(bench, SEATS_FOR_LOAD) as site:
         await _sustained(bench, site)
 
 
@@ -146,7 +151,7 @@ def _site(bench: Bench, seats: int) -> Site:
 
 
 async def _cost(bench: Bench, site: Site) -> None:
-    count = bench.samples(40, 400)
+    count = bench.samples(120, 400)
     idle = await site.idle(bench.samples(2, 10))
     await site.batch("ours", RATE, 16)  # the first calls of a process are dearer
     await site.batch("reference", RATE, 16)

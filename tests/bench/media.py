@@ -9,9 +9,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import AsyncExitStack
-from dataclasses import dataclass
-from itertools import cycle
+from contextlib import AsyncExitStack, suppress
+from dataclasses import asdict, dataclass
 
 from tests.bench.bare import BareAmi
 from tests.bench.bench import Bench
@@ -57,6 +56,8 @@ class Stand:
     def __init__(self, ours: BenchSite, plain: BenchSite) -> None:
         self._ours, self._plain = ours, plain
         self._stack = AsyncExitStack()
+        self._at_seat: dict[str, asyncio.Future[Call]] = {}
+        self._tasks: list[asyncio.Task[None]] = []
 
     async def __aenter__(self) -> Stand:
         self.stage = await self._stack.enter_async_context(Stage({"110": self._ours.state}))
@@ -64,6 +65,9 @@ class Stand:
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._stack.aclose()
 
     async def lane(self, index: int, line: str) -> Lane:
@@ -71,6 +75,7 @@ class Stand:
         partner = await self.stage.unit(line)
         seat = str(1001 + index)
         ours = await self.stage.seat(seat)
+        self._tasks.append(asyncio.create_task(self._seat_answers(ours), name=f"seat {seat}"))
         plain = await self.stage.phones.add(
             f"plain{seat}",
             bind=f"127.0.0.{90 + index}",
@@ -146,15 +151,23 @@ class Stand:
 
     async def _talk(self, lane: Lane, address: str, number: str) -> tuple[Call, Call]:
         """Which of our seats takes the call is the queue's choice; on the plain Asterisk it is the lane's."""
+        at_seat = self._at_seat[lane.number] = asyncio.get_running_loop().create_future()
         caller = await lane.citizen.dial(f"sip:{number}@{address}:5060", number=lane.number)
-        taker = await self._incoming(lane, address)
+        if address == OURS:
+            taker = await asyncio.wait_for(at_seat, 10)
+        else:
+            taker = await lane.taker[address].incoming()
         await taker.answer()
         await caller.answered()
         await asyncio.sleep(HEARD)
         return caller, taker
 
-    async def _incoming(self, lane: Lane, address: str) -> Call:
-        return await lane.taker[address].incoming()
+    async def _seat_answers(self, seat: Softphone) -> None:
+        while True:
+            call = await seat.incoming(within=3600)
+            waiting = self._at_seat.get(call.remote_number)
+            if waiting is not None and not waiting.done():
+                waiting.set_result(call)
 
     # -- one hand-over -----------------------------------------------------------------------
 
@@ -166,10 +179,18 @@ class Stand:
             words = str(error).splitlines() or [repr(error)]
             return Heard(way, 0.0, 0, 0.0, words[0])
         finally:
-            for phone in (lane.citizen, *lane.taker.values(), lane.partner):
-                for call in phone.calls.values():
-                    if call.state != "disconnected" and call.ending is None:
-                        await call.hangup()
+            await self._clear(lane)
+
+    async def _clear(self, lane: Lane) -> None:
+        """Whatever is still up ends, the caller's first; who is hung up meanwhile by the others is no fault."""
+        phones = (lane.citizen, *lane.taker.values(), lane.partner)
+        calls = [call for phone in phones for call in phone.calls.values() if call.ending is None]
+        for call in calls:
+            with suppress(PhoneError):
+                await call.hangup()
+        for call in calls:
+            with suppress(PhoneError):
+                await call.ended(3)
 
     async def _play(self, lane: Lane, way: str) -> Heard:
         ways: dict[str, Callable[[Lane], Awaitable[tuple[Call, Call, Call, float]]]] = {
@@ -218,25 +239,19 @@ async def measure(bench: Bench) -> None:
                 found = await _lanes(bench, stand, bench.samples(6, 201))
         finally:
             plain.asterisk.stop()
-    bench.keep(
-        "media",
-        [
-            {"way": h.way, "gap": h.gap, "lost": h.lost, "to_heard": h.to_heard, "failed": h.failed}
-            for h in found
-        ],
-    )
+    bench.keep("media", [asdict(each) for each in found])
     bench.add(*_rows(found))
 
 
 async def _lanes(bench: Bench, stand: Stand, count: int) -> list[Heard]:
-    # One lane for each line; our queue gives a call to any free seat, so a lane takes a turn alone there.
     lanes = [await stand.lane(index, line) for index, line in enumerate(FAR_END)]
-    order = [way for _, way in zip(range(count * len(ORDER)), cycle(ORDER), strict=False)]
     found: list[Heard] = []
-    for start in range(0, len(order), len(ORDER)):
-        for way in order[start : start + len(ORDER)]:
-            found.append(await stand.play(lanes[start // len(ORDER) % len(lanes)], way))
+    for n in range(count // len(lanes)):
+        for way in ORDER:
+            found += await asyncio.gather(*(stand.play(lane, way) for lane in lanes))
         stand.stage.wire.forget()
+        if n % 5 == 4:
+            bench.say(f"{len(found)} hand-overs heard")
     return found
 
 

@@ -88,10 +88,11 @@ async def _rooms(phones: Phones, site: BenchSite, seconds: float) -> float:
     callers = [phones.citizens.dial(phones.new_number(), f"{3001 + n}@{PLAIN}") for n in range(CALLS)]
     for caller in callers:
         await asyncio.wait_for(asyncio.shield(caller.confirmed), 5)
-    await asyncio.sleep(0.5)
-    takers = [each for each in phones.seats[PLAIN].dialogs.values() if not each.ended.done()]
-    if len(takers) != CALLS:
-        raise LabError(f"{len(takers)} seats came into {CALLS} rooms")
+    deadline = time.monotonic() + 5
+    while len(takers := [d for d in phones.seats[PLAIN].dialogs.values() if not d.ended.done()]) < CALLS:
+        if time.monotonic() > deadline:
+            raise LabError(f"{len(takers)} seats came into {CALLS} rooms")
+        await asyncio.sleep(0.1)
     return await _used(site, callers, takers, seconds)
 
 

@@ -7,6 +7,7 @@ loads the bridges that relay (every Asterisk's default); ours mixes always (READ
 from __future__ import annotations
 
 import re
+import wave
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -75,6 +76,10 @@ class BenchSite(Site):
         (etc / "modules.conf").write_text(text + loads, encoding="utf-8")
         for name, words in self._files.items():
             (etc / f"{name}.conf").write_text(words, encoding="utf-8")
+        # Asterisk's attended transfer breaks off where it cannot say "transfer".
+        with wave.open(str(etc.parent / "data" / "sounds" / "pbx-transfer.wav"), "wb") as prompt:
+            prompt.setparams((1, 2, 8000, 0, "NONE", ""))
+            prompt.writeframes(bytes(1600))
 
     def http(self) -> BareHttp:
         return BareHttp(self.hotline.api.host, self.hotline.api.port)
