@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+import uvloop
 from rich.table import Table
 
 from telephony import log, tables
@@ -62,7 +63,8 @@ def run(config: Config, state: State) -> None:
     """Run the controller until it is told to stop (SIGTERM or SIGINT)."""
     settings = load(config)
     log.configure(full_numbers=settings.log.numbers is LogNumbers.FULL)
-    asyncio.run(_run(settings, StateDirectory(state)))
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_run(settings, StateDirectory(state)))
 
 
 async def _run(settings: Settings, state: StateDirectory) -> None:
