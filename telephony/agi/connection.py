@@ -10,7 +10,6 @@ import asyncio
 import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-
 from typing import cast
 
 from telephony.agi.errors import AgiDesync, AgiError, AgiHangup, AgiTimeout

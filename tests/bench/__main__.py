@@ -45,9 +45,10 @@ def main() -> int:
         ).returncode
     if INSIDE not in os.environ:
         print(f"    no namespaces here ({reason}): on the machine's own loopback, so `make stop` first")
-    LAB.mkdir(exist_ok=True)
+    LAB.mkdir(parents=True, exist_ok=True)
     state = Path(tempfile.mkdtemp(prefix="bench-"))
-    bench = Bench(full=options.full, state=state, raw=LAB / "bench")
+    keys = options.presses or (500 if options.full else 60)
+    bench = Bench(full=options.full, presses=keys, state=state, raw=LAB / "bench")
     print(f"==> make bench, {'full' if options.full else 'quick'}; raw data in {bench.raw}", flush=True)
     try:
         for name in options.only or PARTS:
@@ -76,6 +77,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     parser.add_argument("--full", action="store_true", help="every row with all samples (for releases)")
     parser.add_argument("--only", nargs="+", choices=PARTS, metavar="PART", help=f"of {', '.join(PARTS)}")
+    parser.add_argument("--presses", type=int, help="how many keys are measured one by one (60; full: 500)")
     return parser.parse_args()
 
 

@@ -13,9 +13,11 @@ from tests.bench.figures import Row
 
 @dataclass(slots=True)
 class Bench:
-    """`state` is a short path for the sites' files, `raw` a folder for what was measured, one file a figure."""
+    """`presses`: how many keys are measured one by one. `state`: a short path for the sites' files. `raw`: a folder for
+    what was measured, one file a figure."""
 
     full: bool
+    presses: int
     state: Path
     raw: Path
     rows: list[Row] = field(default_factory=list)

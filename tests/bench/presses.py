@@ -20,7 +20,7 @@ async def measure(bench: Bench) -> None:
             await asyncio.to_thread(start_plain, plain)
             async with Phones(ours, plain) as phones:
                 ways: list[Way] = [Ours(phones, ours), Reference(phones, plain)]
-                found = await _presses(ways, bench.samples(60, 500))
+                found = await _presses(ways, bench.presses)
         finally:
             plain.asterisk.stop()
     records = [
