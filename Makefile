@@ -9,7 +9,7 @@
 # make fuzz    10,000 hostile inputs at every door, and a table; INPUTS= other than 10,000, SEED= for the same
 #              inputs again, DOORS= these only
 # make bench   measured speed side by side with Asterisk without us, quick (BENCH=quick, 3 minutes) or BENCH=full
-#              (for releases, two hours; BENCH_DAY_HOURS=2 plays less of a day); ONLY="cost codec" a part of it
+#              (for releases, two hours; BENCH_DAY_HOURS=2 plays less of a day); ONLY="rate codec" a part of it
 # make check   ruff and mypy alone
 # make lock    write the lock files anew, after a change in pyproject.toml (needs uv)
 #

@@ -24,7 +24,6 @@ INSIDE = "TELEPHONY_BENCH_INSIDE"
 PARTS: dict[str, Callable[[Bench], Awaitable[None]]] = {
     "presses": presses.measure,
     "media": media.measure,
-    "cost": load.measure_cost,
     "rate": load.measure_rate,
     "scale": load.measure_scale,
     "growth": load.measure_growth,
@@ -47,7 +46,7 @@ def main() -> int:
         print(f"    no namespaces here ({reason}): on the machine's own loopback, so `make stop` first")
     LAB.mkdir(parents=True, exist_ok=True)
     state = Path(tempfile.mkdtemp(prefix="bench-"))
-    keys = options.presses or (500 if options.full else 60)
+    keys = options.presses or (500 if options.full else 40)
     bench = Bench(full=options.full, presses=keys, state=state, raw=LAB / "bench")
     print(f"==> make bench, {'full' if options.full else 'quick'}; raw data in {bench.raw}", flush=True)
     try:
@@ -77,7 +76,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     parser.add_argument("--full", action="store_true", help="every row with all samples (for releases)")
     parser.add_argument("--only", nargs="+", choices=PARTS, metavar="PART", help=f"of {', '.join(PARTS)}")
-    parser.add_argument("--presses", type=int, help="how many keys are measured one by one (60; full: 500)")
+    parser.add_argument("--presses", type=int, help="how many keys are measured one by one (40; full: 500)")
     return parser.parse_args()
 
 

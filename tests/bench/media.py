@@ -236,7 +236,7 @@ async def measure(bench: Bench) -> None:
         try:
             await asyncio.to_thread(start_plain, plain)
             async with Stand(ours, plain) as stand:
-                found = await _lanes(bench, stand, bench.samples(6, 201))
+                found = await _lanes(bench, stand, bench.samples(3, 201))
         finally:
             plain.asterisk.stop()
     bench.keep("media", [asdict(each) for each in found])

@@ -17,7 +17,7 @@ from tests.lab.wire import Wire
 
 async def measure(bench: Bench) -> None:
     """In turn: `make run` until its call's INVITE is on the wire; one Asterisk alone until it is fully booted."""
-    rounds = bench.samples(2, 5)
+    rounds = bench.samples(1, 5)
     runs, boots = [], []
     for n in range(rounds):
         runs.append(await _make_run(bench.state / f"lab{n}"))
