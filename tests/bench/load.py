@@ -259,7 +259,7 @@ async def measure_scale(bench: Bench) -> None:
             None,
             Goal(ours=20),
             many - FEW,
-            why="in a quick run the feed's events of its arrival are in it, which are kept live or not (10,000 at most)",
+            why="in a quick run the feed's events of its arrival are in it, kept live or not (10,000 at most)",
         ),
     )
 
