@@ -46,7 +46,7 @@ def main() -> int:
         print(f"    no namespaces here ({reason}): on the machine's own loopback, so `make stop` first")
     LAB.mkdir(parents=True, exist_ok=True)
     state = Path(tempfile.mkdtemp(prefix="bench-"))
-    keys = options.presses or (500 if options.full else 40)
+    keys = options.presses or (500 if options.full else 30)
     bench = Bench(full=options.full, presses=keys, state=state, raw=LAB / "bench")
     print(f"==> make bench, {'full' if options.full else 'quick'}; raw data in {bench.raw}", flush=True)
     try:
@@ -76,7 +76,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     parser.add_argument("--full", action="store_true", help="every row with all samples (for releases)")
     parser.add_argument("--only", nargs="+", choices=PARTS, metavar="PART", help=f"of {', '.join(PARTS)}")
-    parser.add_argument("--presses", type=int, help="how many keys are measured one by one (40; full: 500)")
+    parser.add_argument("--presses", type=int, help="how many keys are measured one by one (30; full: 500)")
     return parser.parse_args()
 
 

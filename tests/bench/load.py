@@ -165,8 +165,8 @@ async def _cost(bench: Bench, site: Site) -> None:
             Goal(ratio=0.25),
             len(ours.good),
             f"our Asterisk for the same calls, no media (a plain Asterisk and bare AMI: {bare:.2f} ms)",
-            f"controller {controller:.2f} ms, Redis {redis:.2f} ms: some 20 events, 20 writes and log lines "
-            "of a call in Python against Asterisk's C",
+            f"controller {controller:.2f} ms, Redis {redis:.2f} ms: 18 transitions, 26 AMI events, "
+            "27 events of the feed and 21 log lines of a call in Python against Asterisk's C",
         )
     )
 
@@ -177,7 +177,8 @@ async def _sustained(bench: Bench, site: Site) -> None:
     highest = {way: await _climb(bench, site, way) for way in ("ours", "reference")}
     seconds = bench.samples(5, 60)
     batches: dict[str, Batch] = {}
-    for way, rate in highest.items():
+    for way, top in highest.items():
+        rate = top if bench.full else top / STEP  # what two seconds allow, more of them seldom do
         while True:
             batches[way] = await site.batch(way, rate, round(rate * seconds))
             if batches[way].kept_up or rate < 2:

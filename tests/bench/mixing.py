@@ -48,7 +48,7 @@ class Speaker:
 async def measure(bench: Bench) -> None:
     """So many conversations at once, ours and the reference in turn, some seconds each."""
     ours, plain = make_ours(bench.state, CALLS + 4), make_plain(bench.state, CALLS + 4)
-    seconds, rounds = bench.samples(4, 15), bench.samples(1, 4)
+    seconds, rounds = bench.samples(3, 15), bench.samples(1, 4)
     used: dict[str, list[float]] = {"ours": [], "reference": []}
     with ours:
         try:

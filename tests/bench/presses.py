@@ -49,7 +49,7 @@ async def measure(bench: Bench) -> None:
 
 WHY = (
     "between the key and Asterisk lie HTTP (aiohttp), the decision, one write to Redis before acting "
-    "(the rule that no intention is lost), and an Originate with 14 channel variables instead of one"
+    "(the rule that no intention is lost), and 14 channel variables in the Originate (0.1 ms of it)"
 )
 
 
