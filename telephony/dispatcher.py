@@ -282,7 +282,7 @@ class Dispatcher:
             case _:
                 event = await self._executor.run(command)
                 if isinstance(event, LegMuted):
-                    await self._decide(desk, event)  # Whoever has pressed is to see it.
+                    await self._decide(desk, event, awaited=True)  # Whoever has pressed is to see it.
                 elif event is not None:
                     desk.put(Item(event))
 
