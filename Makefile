@@ -8,6 +8,8 @@
 #              CALLS=, RATE= calls a second, FAULTS=, SEED= for the same plan and script again
 # make fuzz    10,000 hostile inputs at every door, and a table; INPUTS= other than 10,000, SEED= for the same
 #              inputs again, DOORS= these only
+# make bench   measured speed side by side with Asterisk without us, quick (BENCH=quick, 3 minutes) or BENCH=full
+#              (for releases, two hours; BENCH_DAY_HOURS=2 plays less of a day); ONLY="rate codec" a part of it
 # make check   ruff and mypy alone
 # make lock    write the lock files anew, after a change in pyproject.toml (needs uv)
 #
@@ -17,7 +19,7 @@
 setup := docker/setup.sh
 MAKEFLAGS += --no-print-directory
 
-.PHONY: help run status stop test check traffic chaos fuzz lock
+.PHONY: help run status stop test check traffic chaos fuzz bench lock
 help:
 	@sed -n 's/^# \{0,1\}//p' Makefile
 
@@ -40,6 +42,9 @@ chaos:
 
 fuzz:
 	@$(setup) python -m tests.fuzz $(if $(INPUTS),--inputs $(INPUTS)) $(if $(SEED),--seed $(SEED)) $(DOORS)
+
+bench:
+	@$(setup) python -m tests.bench $(if $(filter full,$(BENCH)),--full) $(if $(ONLY),--only $(ONLY))
 
 lock:
 	docker/lock.sh

@@ -304,7 +304,7 @@ class App:
             return
         self.translator.on_event(message)
         if message.event == "DeviceStateChange":
-            self.board.moved()
+            self.board.moved([self.devices.seat_of(message)])
         self.room_translator.on_event(message)
 
     def _expect(self, channel_id: str, call_id: str) -> None:

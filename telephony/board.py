@@ -12,6 +12,7 @@ from typing import Protocol
 
 import msgspec
 
+from telephony.core.call import Role
 from telephony.feed import Feed, FeedGap
 from telephony.switchboard import LineStatus, SeatStatus, Switchboard
 
@@ -42,9 +43,14 @@ class Board:
         self._known: dict[tuple[str, str], LineStatus | SeatStatus] = {}
         self._renewed = False
         self._moved = asyncio.Event()
+        self._seats: set[str] | None = set()
 
-    def moved(self) -> None:
-        """Something may have changed."""
+    def moved(self, seats: Iterable[str] | None = None) -> None:
+        """Something may have changed: lines, and these seats; without names, any seat."""
+        if seats is None:
+            self._seats = None
+        elif self._seats is not None:
+            self._seats.update(seats)
         self._moved.set()
 
     def renew(self) -> None:
@@ -64,8 +70,9 @@ class Board:
             await self._moved.wait()
             self._moved.clear()
             if self._renewed:
+                seats, self._seats = self._seats, set()
                 lines = self._switchboard.lines()
-                self._publish(lines, self._switchboard.seats())
+                self._publish(lines, self._switchboard.seats(seats))
                 if self._switchboard.ready:
                     await self._lamps.show(lines)
             await asyncio.sleep(SETTLE)
@@ -76,7 +83,7 @@ class Board:
             try:
                 async for event in self._feed.watch(self._feed.last_seq):
                     if event.type == "call":
-                        self.moved()
+                        self.moved(leg["party"] for leg in event.data["legs"] if leg["role"] == Role.TAKER)
             except FeedGap:
                 self.moved()
 
@@ -86,4 +93,4 @@ class Board:
         for key, status in now.items():
             if self._known.get(key) != status:
                 self._feed.publish(self._clock(), key[0], msgspec.to_builtins(status))
-        self._known = now
+        self._known |= now

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+import uvloop
 from rich.table import Table
 
 from telephony import log, tables
@@ -74,7 +75,8 @@ def run(
     """
     settings = load(config)
     log.configure(full_numbers=settings.log.numbers is LogNumbers.FULL)
-    asyncio.run(_run(settings, StateDirectory(state), Placement(node, api, tls, agi)))
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_run(settings, StateDirectory(state), Placement(node, api, tls, agi)))
 
 
 async def _run(settings: Settings, state: StateDirectory, placement: Placement) -> None:

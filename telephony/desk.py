@@ -41,6 +41,22 @@ class Desk:
     task: asyncio.Task[None] | None = None
     timers: list[asyncio.TimerHandle] = field(default_factory=list)
     writing: asyncio.Lock = field(default_factory=asyncio.Lock)
+    write_by: float | None = None  # the loop's time by which the call's last changes are to be written
+
+    async def next(self) -> Item | None:
+        """The next item; None when the call is to be written first."""
+        if self.write_by is None:
+            return await self.inbox.get()
+        try:
+            async with asyncio.timeout_at(self.write_by):
+                return await self.inbox.get()
+        except TimeoutError:
+            return None
+
+    def write_soon(self, within: float) -> None:
+        """The call has changed and is not written: it is to be, within so many seconds from its first change."""
+        if self.write_by is None:
+            self.write_by = asyncio.get_running_loop().time() + within
 
     def put(self, item: Item) -> None:
         try:

@@ -43,9 +43,13 @@ from telephony.ended import EndedCalls
 from telephony.errors import Deposed, LinkDown, NotFound, Refusal, StoreDown
 from telephony.executor import Executor
 from telephony.feed import Feed
+from telephony.line_load import LineLoad
 from telephony.metrics import Metrics
 
 log = structlog.get_logger("call")
+
+WRITE_WITHIN = 0.1
+"""s; changes that ask nothing of Asterisk are written together. Whoever takes over asks Asterisk in any case."""
 
 _CALL_IS_OVER = Refused("no_call", "the call is over")
 
@@ -87,6 +91,7 @@ class Dispatcher:
         self._ended = EndedCalls(clock)
         self._seats: dict[str, str] = {}
         self._background: set[asyncio.Task[None]] = set()
+        self.line_load = LineLoad()
 
     # -- asking ------------------------------------------------------------------------------
 
@@ -223,30 +228,41 @@ class Dispatcher:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        with suppress(Deposed):  # Whoever leads now has found out by itself how things stand.
+            for desk in self._desks.values():
+                if desk.write_by is not None:
+                    await self._save(desk)
         self._desks.clear()
 
     # -- the life of a call ------------------------------------------------------------------
 
     async def _run(self, desk: Desk) -> None:
         while not desk.call.ended:
-            item = await desk.inbox.get()
+            item = await desk.next()
             try:
-                await self._handle(desk, item)
+                if item is None:
+                    await self._save(desk)
+                else:
+                    await self._handle(desk, item)
             except Deposed:
                 # Another controller has the call now, as it was written last: nothing of this may be done.
-                answer(item.reply, Refused("no_leader", "another controller of this hotline leads"))
+                if item is not None:
+                    answer(item.reply, Refused("no_leader", "another controller of this hotline leads"))
             except Exception:
                 # A fault in our own code must cost one event, never the call that it came for.
-                log.exception("event_failed", call=desk.call.id, happened=type(item.event).__name__)
-                desk.give_up(item, Refused("internal_error", "the press could not be carried out"))
+                happened = type(item.event).__name__ if item is not None else ""
+                log.exception("event_failed", call=desk.call.id, happened=happened)
+                if item is not None:
+                    desk.give_up(item, Refused("internal_error", "the press could not be carried out"))
             finally:
-                desk.inbox.task_done()
+                if item is not None:
+                    desk.inbox.task_done()
         await self._finish(desk)
 
     async def _handle(self, desk: Desk, item: Item) -> None:
         if item.place is not None:
             desk.asking.append(item.place)
-        decision = await self._decide(desk, item.event)
+        decision = await self._decide(desk, item.event, awaited=item.reply is not None)
         failed: Refused | None = None
         for command in decision.commands:
             try:
@@ -255,14 +271,18 @@ class Dispatcher:
                 failed = Refused("asterisk_refused", str(error))
         answer(item.reply, failed or decision.reply or Refused("no_answer", "the event has no answer"))
 
-    async def _decide(self, desk: Desk, event: Event) -> Decision:
+    async def _decide(self, desk: Desk, event: Event, *, awaited: bool = False) -> Decision:
+        """`awaited`: somebody waits for the answer, who may build on what is written."""
         before = desk.call
         decision = decide(before, event)
         self._log(before, event, decision)
         if decision.call != before:
             desk.call = decision.call
             self._index(decision.call)
+            desk.write_soon(WRITE_WITHIN)
+        if desk.write_by is not None and (decision.commands or awaited):
             await self._save(desk)
+        if decision.call != before:
             self._publish(before, decision.call)
         return decision
 
@@ -277,7 +297,7 @@ class Dispatcher:
             case _:
                 event = await self._executor.run(command)
                 if isinstance(event, LegMuted):
-                    await self._decide(desk, event)  # Whoever has pressed is to see it.
+                    await self._decide(desk, event, awaited=True)  # Whoever has pressed is to see it.
                 elif event is not None:
                     desk.put(Item(event))
 
@@ -316,6 +336,7 @@ class Dispatcher:
     async def _save(self, desk: Desk) -> None:
         """Write before acting. Without the store the call goes on, and is written when the store is back."""
         async with desk.writing:  # so that of two writes the later state is the last to arrive
+            desk.write_by = None
             if self._desks.get(desk.call.id) is not desk:
                 return  # It is over, and put away.
             try:
@@ -334,6 +355,7 @@ class Dispatcher:
             await self._save(desk)
 
     def _index(self, call: Call) -> None:
+        self.line_load.note(call)
         for leg in call.legs:
             if leg.role is not Role.TAKER:
                 continue

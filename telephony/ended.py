@@ -28,10 +28,11 @@ class EndedCalls:
         """Keep `call`, which has ended now, or when `ended_at` says."""
         now = self._clock()
         self._calls[call.id] = (now if ended_at is None else ended_at, call)
-        for call_id, (kept_at, _) in list(self._calls.items()):
+        while self._calls:
+            oldest, (kept_at, _) = next(iter(self._calls.items()))
             if len(self._calls) <= KEPT and now - kept_at < KEPT_FOR:
                 break
-            del self._calls[call_id]
+            del self._calls[oldest]
 
     def change(self, call: Call) -> None:
         """Put `call` in the place of the one with its id, for as long as that is kept."""

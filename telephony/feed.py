@@ -10,6 +10,7 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 
@@ -71,7 +72,8 @@ class Feed:
             return []
         if not self._events or self._events[0].seq > seq + 1:
             raise FeedGap
-        return list(self._events)[-(self._last - seq) :]
+        newest_first = islice(reversed(self._events), self._last - seq)  # not a copy of all that is kept
+        return list(newest_first)[::-1]
 
     async def watch(self, seq: int) -> AsyncGenerator[FeedEvent, None]:
         """Every event after number `seq`, for ever, in order; FeedGap when the watcher falls too far behind."""

@@ -6,7 +6,7 @@ A key pressed on a phone, in a console or by HTTP comes in here and nowhere else
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
@@ -279,8 +279,10 @@ class Switchboard:
     def line(self, name: str) -> LineStatus:
         return self._line_status(self._line_settings(name))
 
-    def seats(self) -> list[SeatStatus]:
-        return [self._seat_status(seat) for seat in self._settings.seats]
+    def seats(self, names: Container[str] | None = None) -> list[SeatStatus]:
+        """All seats, or those of these names."""
+        seats = self._settings.seats
+        return [self._seat_status(seat) for seat in seats if names is None or seat.seat in names]
 
     def seat(self, name: str) -> SeatStatus:
         """One seat; NotFound."""
@@ -306,7 +308,7 @@ class Switchboard:
 
     def _live(self, line: str) -> int:
         """Legs on the line now, and those that presses under way will bring: two may want the last channel."""
-        taken = sum(self._on(call, line) + (call.via == line) for call in self._dispatcher)
+        taken = self._dispatcher.line_load[line]
         pressing = (self._dispatcher.get(call_id) for name, call_id in self._pressing if name == line)
         taken += self.rooms.uses(line)
         return taken + sum(call is not None and not self._on(call, line) for call in pressing)

@@ -10,6 +10,7 @@ import asyncio
 import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from typing import cast
 
 from telephony.agi.errors import AgiDesync, AgiError, AgiHangup, AgiTimeout
 
@@ -166,8 +167,7 @@ class AgiConnection(asyncio.Protocol):
         self._end(AgiHangup, "the session is over")
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's is none by its class
         self._on_open(self)
 
     def connection_lost(self, exc: Exception | None) -> None:

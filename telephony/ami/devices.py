@@ -29,6 +29,11 @@ class DeviceBook:
         phone = f"PJSIP/{seat}"
         return phone + WEB if not self._up(phone) and self._up(phone + WEB) else phone
 
+    @staticmethod
+    def seat_of(message: AmiMessage) -> str:
+        """The name of the seat whose phone or browser a DeviceStateChange is about, if it is about one."""
+        return message.get("Device").removeprefix("PJSIP/").removesuffix(WEB)
+
     def line_up(self, line: str) -> bool:
         """Whether the far end of the line answered Asterisk's last OPTIONS."""
         return self._up(f"PJSIP/line-{line}")

@@ -290,9 +290,19 @@ class Call:
         """Who is with whom, from the legs and transfers alone. A call that is over stays over."""
         if self.ended_at is not None:
             return Situation.ENDED
-        taker, partner = bool(self.talking(Role.TAKER)), bool(self.talking(Role.PARTNER))
-        if self.caller_leg is None:
-            return Situation.STAFF if any(leg.alive for leg in self.legs) else Situation.ENDED
+        caller = taker = partner = anybody = False
+        for leg in self.legs:  # in one pass: this is asked several times at every event
+            if not leg.alive:
+                continue
+            anybody = True
+            if leg.role is Role.CALLER:
+                caller = True
+            elif leg.role is Role.TAKER:
+                taker = taker or leg.talking
+            else:
+                partner = partner or leg.talking
+        if not caller:
+            return Situation.STAFF if anybody else Situation.ENDED
         if self.held and self.takers:
             return Situation.CONSULT if taker and partner else Situation.HELD
         if taker:

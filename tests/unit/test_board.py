@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Container, Iterable
 from dataclasses import replace
 from typing import cast
 
@@ -15,6 +15,7 @@ from telephony.switchboard import LineState, LineStatus, SeatState, SeatStatus, 
 
 LINE = LineStatus("119", "消防", LineState.OPEN, 0, 30, "F6", "*2", ())
 SEAT = SeatStatus("1001", "110", SeatState.IDLE, "")
+CALL = {"legs": [{"role": "taker", "party": "1001"}, {"role": "caller", "party": "carrier"}]}
 
 
 class Looks:
@@ -33,8 +34,8 @@ class Looks:
         self.looked.set()
         return [self.line]
 
-    def seats(self) -> list[SeatStatus]:
-        return [self.seat]
+    def seats(self, names: Container[str] | None = None) -> list[SeatStatus]:
+        return [self.seat] if names is None or self.seat.seat in names else []
 
     async def show(self, lines: Iterable[LineStatus]) -> None:
         self.lamps += [line.state for line in lines]
@@ -75,7 +76,7 @@ async def test_nothing_is_told_before_the_truth_is_known_and_then_all_of_it(
     board: Board, looks: Looks, feed: Feed
 ) -> None:
     board.moved()
-    feed.publish(1.0, "call", {})
+    feed.publish(1.0, "call", CALL)
     await asyncio.sleep(0.1)
     assert (looks.looks, looks.lamps) == (0, [])
 
@@ -91,7 +92,7 @@ async def test_only_what_has_changed_is_told_and_a_call_that_moves_makes_the_boa
     board.renew()
     await told(feed, looks, 1)
     looks.seat = replace(SEAT, state=SeatState.TALKING, call="c1")
-    feed.publish(1.0, "call", {})
+    feed.publish(1.0, "call", CALL)
     await told(feed, looks, 2)
     board.moved()
 
@@ -100,11 +101,25 @@ async def test_only_what_has_changed_is_told_and_a_call_that_moves_makes_the_boa
     assert events == [("line", "open"), ("seat", "idle"), ("seat", "talking")]
 
 
+async def test_seats_that_nothing_has_happened_to_are_not_looked_at(
+    board: Board, looks: Looks, feed: Feed
+) -> None:
+    board.renew()
+    await told(feed, looks, 1)
+    looks.seat = replace(SEAT, state=SeatState.OFFLINE)
+    board.moved(["1002"])
+    assert await told(feed, looks, 2) == [("line", "open"), ("seat", "idle")]
+
+    board.moved(["1001"])
+
+    assert await told(feed, looks, 3) == [("line", "open"), ("seat", "idle"), ("seat", "offline")]
+
+
 async def test_many_moves_in_a_moment_are_one_look(board: Board, looks: Looks, feed: Feed) -> None:
     board.renew()
     await told(feed, looks, 1)
     for _ in range(1000):
-        feed.publish(1.0, "call", {})
+        feed.publish(1.0, "call", CALL)
         board.moved()
 
     await told(feed, looks, 2)

@@ -166,6 +166,38 @@ class TestLiveCalls:
         assert await office.press() == Accepted(("t1",))
         assert office.log == ["save inviting", "invite 12345"]
 
+    async def test_what_asks_nothing_of_asterisk_is_written_together_within_a_moment(
+        self, office: Office
+    ) -> None:
+        await office.taken()
+        assert office.log == ["save queued"]
+
+        await until(lambda: len(office.log) > 1)
+
+        assert office.log == ["save queued", "save talking"]
+        assert office.store.saved["c"] == office.call()
+
+    async def test_what_was_not_written_yet_is_written_before_asterisk_is_asked_to_act(
+        self, office: Office
+    ) -> None:
+        await office.taken()
+        await office.press()
+        await office.tell(LegStarted(office.now, "t1", "PJSIP/t1", Role.PARTNER, "12345"))
+        office.log.clear()
+
+        await office.dispatcher.ask("c", CancelPressed(office.now))
+
+        assert office.log == ["save talking", "hang up t1"]
+        assert office.store.saved["c"].leg("t1") is not None
+
+    async def test_an_orderly_stop_leaves_nothing_unwritten(self, office: Office) -> None:
+        await office.taken()
+        talking = office.call()
+
+        await office.dispatcher.close()
+
+        assert office.store.saved["c"] == talking
+
     async def test_without_the_store_the_call_goes_on_and_is_written_later(self, office: Office) -> None:
         office.store.down = True
         await office.taken()
