@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import subprocess
 import time
 from collections.abc import Iterator
@@ -78,4 +79,4 @@ async def test_calls_go_on_while_people_are_told_that_recordings_have_no_room(
 async def test_the_warning_goes_by_itself(stage: Stage, lab: Lab) -> None:
     assert 'telephony_recording_disk_low{hotline="110"} 0.0' in await warned()
     text = (lab.sites["110"].state / "log" / "controller.jsonl").read_text(encoding="utf-8")
-    assert '"warning": "recording_disk_full"' in text
+    assert any(json.loads(line).get("warning") == "recording_disk_full" for line in text.splitlines())

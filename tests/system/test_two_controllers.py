@@ -57,6 +57,15 @@ class Pair:
             assert time.monotonic() < deadline, f"{base} does not stand by after {within} s: {found}"
             await asyncio.sleep(0.02)
 
+    async def stands_by_again(self, started: int, within: float = 5.0) -> None:
+        """Wait until the first has been deposed, and has begun anew in the same process."""
+        pid, deadline = self.site.controller.pid, time.monotonic() + within
+        while len(self.logged("started", "controller.jsonl")) == started:
+            assert time.monotonic() < deadline, f"the first has not begun anew after {within} s"
+            await asyncio.sleep(0.02)
+        assert self.logged("deposed", "controller.jsonl")
+        assert (self.site.controller.pid, pid is None) == (pid, False)
+
     def freeze(self) -> None:
         """Stop the first where it is."""
         pid = self.site.controller.pid
@@ -197,7 +206,7 @@ async def test_leader_frozen_in_a_three_way_call_is_followed_and_once_thawed_doe
     ring = await unit.incoming()
     await ring.answer()
     await stage.hears(talk.caller, TAKER, PARTNER)
-    seen = len(pair.logged("beside_another", "controller.jsonl"))
+    started = len(pair.logged("started", "controller.jsonl"))
     since = time.monotonic()
     pair.freeze()
     waiting = asyncio.create_task(stage.api["110"].press("1001", "gas"))  # lies in the frozen one's socket
@@ -214,9 +223,8 @@ async def test_leader_frozen_in_a_three_way_call_is_followed_and_once_thawed_doe
         409,
         "no_call",
     )  # the leader's word: the seat has left the call
-    await pair.leads(API["110"], time.monotonic(), 5.0)  # the first has given its address up to the leader
-    (beside,) = pair.logged("beside_another", "controller.jsonl")[seen:]
-    await pair.becomes_standby(f"http://{beside['api']}")
+    await pair.stands_by_again(started)
+    assert [call["id"] for call in await stage.api["110"].calls()] == [talk.id]  # whoever has the address now
     await stage.goes_on_hearing(talk.caller, PARTNER, seconds=1.0)
     assert (invites(stage), invites(stage, "96833")) == (1, 0)
     await ring.hangup()
