@@ -50,6 +50,39 @@ async def controller_frozen(world: World, site: str, severity: float) -> tuple[s
     return await _freeze(world, site, "controller", 0.2 + 4.8 * severity)
 
 
+async def leader_killed(world: World, site: str, severity: float) -> tuple[str, float]:
+    """The other controller takes over; only then the first is started again, and stands by."""
+    return await _without_leader(world, site, severity, frozen=False)
+
+
+async def leader_frozen(world: World, site: str, severity: float) -> tuple[str, float]:
+    """The other controller takes over; only then the first is let go on, and must notice."""
+    return await _without_leader(world, site, severity, frozen=True)
+
+
+async def _without_leader(world: World, site: str, severity: float, *, frozen: bool) -> tuple[str, float]:
+    async with world.down("controller", site):
+        leader = await world.leader(site)
+        pid = await asyncio.to_thread(lambda: leader.pid)
+        if pid is None:
+            raise LabError(f"the leader of {site} has ended by itself")
+        since = time.monotonic()
+        if frozen:
+            os.kill(pid, signal.SIGSTOP)
+        else:
+            await asyncio.to_thread(leader.kill)
+        try:
+            await world.another_leads(site, leader)
+            took = time.monotonic() - since
+            await asyncio.sleep(2 * severity)
+        finally:
+            if frozen:
+                os.kill(pid, signal.SIGCONT)
+            else:
+                await world.start(leader)
+    return f"{leader.name}", took
+
+
 async def redis_frozen(world: World, site: str, severity: float) -> tuple[str, float]:
     return await _freeze(world, site, "redis", 0.5 + 2.5 * severity)
 
@@ -172,6 +205,8 @@ FAULTS: dict[Kind, Fault] = {
     Kind.CONTROLLER_KILLED: controller_killed,
     Kind.CONTROLLER_FROZEN: controller_frozen,
     Kind.CONTROLLER_STOPPED: controller_stopped,
+    Kind.LEADER_KILLED: leader_killed,
+    Kind.LEADER_FROZEN: leader_frozen,
     Kind.REDIS_KILLED: redis_killed,
     Kind.REDIS_FROZEN: redis_frozen,
     Kind.REDIS_EMPTIED: redis_emptied,

@@ -61,6 +61,7 @@ class ChaosRun(Run):
         try:
             async with self._stack:
                 await self._prepare()
+                await asyncio.gather(*(asyncio.to_thread(site.second.start) for site in self._sites.values()))
                 self._world = World(self._sites, self._phones, self._plan, self._redis)
                 await self._stack.enter_async_context(self._world)
                 await self._break_things(self._phones.start_citizens(self._plan))
@@ -69,7 +70,12 @@ class ChaosRun(Run):
             return self._judged(tally)
         finally:
             self._phones.stop()
-            await asyncio.to_thread(lambda: [site.stop() for site in self._sites.values()])
+            await asyncio.to_thread(self._stop_sites)
+
+    def _stop_sites(self) -> None:
+        for site in self._sites.values():
+            site.second.stop()
+            site.stop()
 
     # -- while it runs -----------------------------------------------------------------------
 

@@ -15,6 +15,8 @@ class Kind(StrEnum):
     CONTROLLER_KILLED = "controller killed"
     CONTROLLER_FROZEN = "controller frozen"
     CONTROLLER_STOPPED = "controller stopped"
+    LEADER_KILLED = "leader killed"
+    LEADER_FROZEN = "leader frozen"
     REDIS_KILLED = "Redis killed"
     REDIS_FROZEN = "Redis frozen"
     REDIS_EMPTIED = "Redis emptied"
@@ -28,9 +30,11 @@ class Kind(StrEnum):
 
 
 WEIGHTS = {
-    Kind.CONTROLLER_KILLED: 22.0,
-    Kind.CONTROLLER_FROZEN: 14.0,
-    Kind.CONTROLLER_STOPPED: 8.0,
+    Kind.CONTROLLER_KILLED: 12.0,
+    Kind.CONTROLLER_FROZEN: 8.0,
+    Kind.CONTROLLER_STOPPED: 6.0,
+    Kind.LEADER_KILLED: 10.0,
+    Kind.LEADER_FROZEN: 8.0,
     Kind.REDIS_KILLED: 10.0,
     Kind.REDIS_FROZEN: 8.0,
     Kind.REDIS_EMPTIED: 6.0,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import subprocess
 import time
 from collections import defaultdict
@@ -13,6 +14,7 @@ from typing import Self
 
 import aiohttp
 from redis.asyncio import Redis
+from redis.exceptions import RedisError
 
 from tests.lab.paths import LabError
 from tests.lab.service import Service
@@ -57,23 +59,22 @@ class World:
         self.plan = plan
         self.redis = redis
         self.outages: list[Outage] = []
-        self._versions = {id(each): each.version() for site in sites.values() for each in site.services}
+        services = [each for site in sites.values() for each in (*site.services, site.second)]
+        self._versions = {id(each): each.version() for each in services}
         self._locks: defaultdict[tuple[str, str], asyncio.Lock] = defaultdict(asyncio.Lock)
         self._removed: defaultdict[str, float] = defaultdict(float)
-        self._health: dict[str, aiohttp.ClientSession] = {}
+        self._health: aiohttp.ClientSession
         self._moves = 0
 
     async def __aenter__(self) -> Self:
         timeout = aiohttp.ClientTimeout(total=ANSWER)
-        for site in self.sites:
-            # A connection of its own for each question: one to a killed controller says nothing of the next.
-            connector = aiohttp.TCPConnector(force_close=True)
-            self._health[site] = aiohttp.ClientSession(API[site], timeout=timeout, connector=connector)
+        # A connection of its own for each question: one to a killed controller says nothing of the next.
+        connector = aiohttp.TCPConnector(force_close=True)
+        self._health = aiohttp.ClientSession(timeout=timeout, connector=connector)
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        for session in self._health.values():
-            await session.close()
+        await self._health.close()
 
     @asynccontextmanager
     async def down(self, what: str, site: str) -> AsyncIterator[Outage]:
@@ -111,12 +112,49 @@ class World:
             await asyncio.sleep(POLL)
 
     async def ready(self, site: str) -> bool:
-        """Whether /health/ready says 200."""
+        """Whether /health/ready of one of the hotline's two controllers says 200."""
+        lease = await self._lease(site)
+        bases = {API[site], f"http://{lease['api']}"} if lease else {API[site]}
+        return any(await asyncio.gather(*map(self._leads, bases)))
+
+    async def _leads(self, base: str) -> bool:
         try:
-            async with self._health[site].get("/health/ready") as response:
+            async with self._health.get(f"{base}/health/ready") as response:
                 return response.status == 200
         except (aiohttp.ClientError, TimeoutError, OSError):
             return False
+
+    async def leader(self, site: str) -> Service:
+        """The controller that leads, once one does; LabError after RECOVERY."""
+        await self.recovered(site)
+        return self._controller(site, await self._lease(site))
+
+    async def another_leads(self, site: str, than: Service) -> None:
+        """Wait until the other of the hotline's two controllers leads, and is ready; LabError after RECOVERY."""
+        deadline = time.monotonic() + RECOVERY
+        while True:
+            lease = await self._lease(site)
+            if (
+                lease
+                and self._controller(site, lease) is not than
+                and await self._leads(f"http://{lease['api']}")
+            ):
+                return
+            if time.monotonic() > deadline:
+                raise LabError(f"nobody has taken over from the {than.name} of {site}: {lease}")
+            await asyncio.sleep(POLL)
+
+    def _controller(self, site: str, lease: dict[str, str]) -> Service:
+        second = lease.get("node") == f"{site}-b"
+        return self.sites[site].second if second else self.sites[site].controller
+
+    async def _lease(self, site: str) -> dict[str, str]:
+        """Who leads as Redis has it; empty while it does not say."""
+        try:
+            found = json.loads(await self.redis[site].get(f"tel:{site}:lease") or "{}")
+        except (RedisError, OSError, ValueError):
+            return {}
+        return found if found.get("hold") == "held" else {}
 
     async def recovered(self, site: str, since: float | None = None) -> float:
         """Seconds from `since` (monotonic; now), or from when the last of other causes at the hotline was taken away,
