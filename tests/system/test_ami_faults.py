@@ -197,3 +197,36 @@ async def test_reloads_of_asterisk_disturb_no_call_and_seats_and_lines_stay(
     await talk.caller.hangup()
     await ring.ended()
     await stage.api["110"].no_calls()
+
+
+async def test_leader_that_alone_is_cut_off_from_asterisk_is_followed_by_the_other_controller(
+    stage: Stage, lab: Lab, proxy: AmiProxy, cast
+) -> None:
+    site = lab.sites["110"]
+    await asyncio.to_thread(site.second.ensure)
+    try:
+        talk, ring, _ = await three_way(stage, cast)
+        proxy.dead = True
+        proxy.cut()
+        began = time.monotonic()
+
+        async with aiohttp.ClientSession(f"http://{site.second_api}") as session:
+            while True:
+                async with session.get("/health/ready") as answer:
+                    if answer.status == 200:
+                        break
+                assert time.monotonic() - began < 3.0, await answer.text()
+                await asyncio.sleep(0.02)
+        await talk.taker.hangup()
+        await stage.hears(talk.caller, PARTNER)
+        call = await stage.api["110"].call_with(
+            situation="handed_over"
+        )  # the first passes on what it is asked
+        assert call["id"] == talk.id
+        assert invites(stage) == 1
+        await talk.caller.hangup()
+        await ring.ended()
+    finally:
+        proxy.dead = False
+        proxy.cut()
+        await asyncio.to_thread(site.second.kill)
