@@ -192,7 +192,7 @@ class App:
 
     async def _open_doors(self) -> None:
         """Where another controller of this hotline listens already, listen beside it."""
-        doors = Doors(self._settings, self._placement, self.agi, self.http, self.leadership)
+        doors = Doors(self._settings, self._placement, self.agi, self.http, self.leadership, self.redis.probe)
         self.leadership.place = await doors.open()
 
     async def _serve(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 
 import structlog
@@ -43,7 +44,7 @@ class Placement:
 
 
 class Doors:
-    """Opens AGI and HTTP."""
+    """Opens AGI and HTTP. `probe` asks Redis whether it is there again."""
 
     def __init__(
         self,
@@ -52,36 +53,40 @@ class Doors:
         agi: AgiServer,
         http: HttpServer,
         leadership: Leadership,
+        probe: Callable[[], Awaitable[object]],
     ) -> None:
         self._settings = settings
         self._placement = placement
         self._agi = agi
         self._http = http
         self._leadership = leadership
+        self._probe = probe
 
     async def open(self) -> Place:
         """Where they are open, and our name. ConfigError if an address cannot be had.
 
         An address that was not given on the command line may be another's, if another controller leads: then a
-        free port is taken. One that starts just now may not have taken the lease yet.
+        free port is taken. One that starts just now may not have taken the lease yet, and while Redis is away nobody
+        can tell: a controller that gave up then would be missing when it is needed.
         """
-        deadline = asyncio.get_running_loop().time() + TTL
+        clock = asyncio.get_running_loop().time
+        deadline = clock() + TTL
         beside = False
         while True:
             try:
                 return await self._open(beside=beside)
-            except AddressTaken:
-                if beside or asyncio.get_running_loop().time() > deadline:
+            except AddressTaken as error:
+                if beside or clock() > deadline:
                     raise
+                log.warning("address_taken", reason=str(error))
             await asyncio.sleep(POLL)
-            beside = await self._another_leads()
-
-    async def _another_leads(self) -> bool:
-        try:
-            await self._leadership.look()
-        except StoreDown:
-            return False
-        return self._leadership.leader is not None
+            try:
+                await self._leadership.look()
+            except StoreDown:
+                deadline = clock() + TTL
+                await self._probe()
+            else:
+                beside = self._leadership.leader is not None
 
     async def _open(self, *, beside: bool) -> Place:
         given, settings = self._placement, self._settings

@@ -312,3 +312,29 @@ async def test_of_two_that_start_at_once_one_leads(stage: Stage, pair: Pair) -> 
     assert len(pair.logged("leads") + pair.logged("leads", "controller.jsonl")) == led + 1
     assert pair.site.controller.pid is not None
     assert pair.site.second.pid is not None
+
+
+async def test_controller_that_starts_while_redis_is_frozen_and_its_place_is_taken_waits_and_stands_by(
+    stage: Stage, lab: Lab, pair: Pair
+) -> None:
+    """The first was stopped, the second serves at its address, and nobody can say who leads."""
+    site = pair.site
+    await asyncio.to_thread(site.controller.stop)
+    await pair.leads(API["110"], time.monotonic(), 5.0)  # by the second, which has claimed the address
+    redis = site.redis.pid
+    assert redis is not None
+    os.kill(redis, signal.SIGSTOP)
+    pair.frozen.append(redis)
+    started = len(pair.logged("started", "controller.jsonl"))
+    service = site.controller
+    pid = await asyncio.to_thread(service.process.start, service.argv, service.version(), service.environment)
+    deadline = time.monotonic() + 10.0
+    while not pair.logged("address_taken", "controller.jsonl"):
+        assert time.monotonic() < deadline, "the first has not looked for its place"
+        await asyncio.sleep(0.05)
+    pair.thaw()
+
+    while len(pair.logged("started", "controller.jsonl")) == started:
+        assert time.monotonic() < deadline, "the first does not stand by"
+        await asyncio.sleep(0.05)
+    assert site.controller.pid == pid
