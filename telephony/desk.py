@@ -39,7 +39,7 @@ class Desk:
     inbox: asyncio.Queue[Item] = field(default_factory=lambda: asyncio.Queue(INBOX))
     asking: list[asyncio.Future[Next]] = field(default_factory=list)
     task: asyncio.Task[None] | None = None
-    timers: list[asyncio.TimerHandle] = field(default_factory=list)
+    timers: list[tuple[float, asyncio.Handle]] = field(default_factory=list)  # when due, by the loop's clock
     writing: asyncio.Lock = field(default_factory=asyncio.Lock)
     write_by: float | None = None  # the loop's time by which the call's last changes are to be written
 
@@ -92,11 +92,12 @@ class Desk:
             else:
                 self.put(Item(event()))
 
-        self.timers = [timer for timer in self.timers if timer.when() > loop.time() and not timer.cancelled()]
-        self.timers.append(loop.call_at(due, fire))
+        # A handle cannot be asked when it is due: uvloop's for a time that has passed does not know.
+        self.timers = [(at, timer) for at, timer in self.timers if at > loop.time() and not timer.cancelled()]
+        self.timers.append((due, loop.call_at(due, fire)))
 
     def cancel_timers(self) -> None:
-        for timer in self.timers:
+        for _, timer in self.timers:
             timer.cancel()
 
     def drain(self) -> list[Item]:
