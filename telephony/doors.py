@@ -19,6 +19,10 @@ from telephony.settings import Address, ApiSettings, Listener, Settings
 
 log = structlog.get_logger("app")
 
+PATIENCE = 5 * TTL
+"""Seconds that nobody may lead, though an address is taken, until it is taken for a stranger's. Where Redis has lost
+the lease, another controller waits a whole TTL before it leads, and longer on a busy machine."""
+
 
 @dataclass(frozen=True, slots=True)
 class Placement:
@@ -70,20 +74,22 @@ class Doors:
         can tell: a controller that gave up then would be missing when it is needed.
         """
         clock = asyncio.get_running_loop().time
-        deadline = clock() + TTL
-        beside = False
+        deadline = clock() + PATIENCE
+        beside, told = False, ""
         while True:
             try:
                 return await self._open(beside=beside)
             except AddressTaken as error:
                 if beside or clock() > deadline:
                     raise
-                log.warning("address_taken", reason=str(error))
+                if told != str(error):
+                    told = str(error)
+                    log.warning("address_taken", reason=told)
             await asyncio.sleep(POLL)
             try:
                 await self._leadership.look()
             except StoreDown:
-                deadline = clock() + TTL
+                deadline = clock() + PATIENCE
                 await self._probe()
             else:
                 beside = self._leadership.leader is not None
