@@ -8,6 +8,7 @@ import subprocess
 import time
 from collections import Counter, defaultdict
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,7 @@ PEACE = 5.0  # s without a fault, until the three views must agree
 PROGRESS = 10.0  # s between two lines of progress
 TICK = 0.5  # s
 LEFT = 15.0  # s after the last citizen until nothing may be left
+TOGETHER = 0.3  # s between a seat's answer and the citizen's phone being told so
 NEAR = 2.0  # s between a citizen's call and Asterisk's channel for it
 SILENCE = 35.0  # s after a phone was killed until Asterisk has missed its audio (rtp_timeout)
 
@@ -218,7 +220,8 @@ class ChaosRun(Run):
         came = record.deeds[0].at if record.deeds else 0.0
         call_id = min(nobodys, key=lambda each: abs(_came(each) - came), default="")
         if not call_id or abs(_came(call_id) - came) > NEAR:
-            return record
+            mine = [*record.deeds, *_answered_together(call, record.deeds, deeds.get("", []))]
+            return replace(record, deeds=sorted(mine, key=lambda deed: deed.at))
         view = nobodys[call_id]
         mine = sorted(
             [*record.deeds, *withheld_deeds(call, view, deeds.get("", []))], key=lambda deed: deed.at
@@ -235,6 +238,26 @@ class ChaosRun(Run):
             for s in self._struck
         ]
         (self._folder / "faults.jsonl").write_text("\n".join(script) + "\n", encoding="utf-8")
+
+
+def _answered_together(
+    call: PlannedCall, citizen: Sequence[phone_logs.Deed], nobodys: Sequence[phone_logs.Deed]
+) -> list[phone_logs.Deed]:
+    """What the seat's phone did that was not told a number, and answered when this citizen was answered: where no
+    controller was there to know the call, the moment says whose it was."""
+    mine: list[phone_logs.Deed] = []
+    for answered in (deed.at for deed in citizen if deed.word == "answered"):
+        for seat in nobodys:
+            if (
+                seat.role == f"seats-{call.site}"
+                and seat.word == "answered"
+                and abs(seat.at - answered) < TOGETHER
+            ):
+                later = (
+                    d for d in nobodys if d.role == seat.role and d.phone == seat.phone and d.at >= seat.at
+                )
+                mine += [seat, *(d for d in list(later)[1:2] if d.word in ("hangs_up", "was_hung_up"))]
+    return mine
 
 
 def _came(call_id: str) -> float:
