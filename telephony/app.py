@@ -14,7 +14,6 @@ import asyncio
 import secrets
 import signal
 import time
-from typing import Any
 
 import structlog
 
@@ -58,6 +57,7 @@ from telephony.store import (
 )
 from telephony.sweep import Sweep
 from telephony.switchboard import Switchboard
+from telephony.tasks import end_all
 from telephony.tokens import TokenBook
 
 log = structlog.get_logger("app")
@@ -208,7 +208,7 @@ class App:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             await self._leave()
         finally:
-            await _end(tasks)
+            await end_all(tasks)
         for task in done:
             task.result()
 
@@ -223,7 +223,7 @@ class App:
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            await _end(tasks)
+            await end_all(tasks)
         if self.leadership.lost.is_set():
             return  # Whatever was under way has failed for that.
         for task in done:
@@ -370,9 +370,3 @@ class App:
     def _ami_settings(self, secret: str) -> AmiSettings:
         address = self._settings.ami.address
         return AmiSettings(address.host, address.port, "controller", secret)
-
-
-async def _end(tasks: list[asyncio.Task[Any]]) -> None:
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)

@@ -45,6 +45,7 @@ from telephony.executor import Executor
 from telephony.feed import Feed
 from telephony.line_load import LineLoad
 from telephony.metrics import Metrics
+from telephony.tasks import end_all
 
 log = structlog.get_logger("call")
 
@@ -224,10 +225,7 @@ class Dispatcher:
         tasks = [desk.task for desk in self._desks.values() if desk.task is not None]
         for desk in self._desks.values():
             desk.cancel_timers()
-        tasks += self._background
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await end_all([*tasks, *self._background])
         with suppress(Deposed):  # Whoever leads now has found out by itself how things stand.
             for desk in self._desks.values():
                 if desk.write_by is not None:

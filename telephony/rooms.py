@@ -30,6 +30,7 @@ from telephony.room_book import (
 )
 from telephony.room_views import RoomView, room_view
 from telephony.settings import RoomSettings, Settings
+from telephony.tasks import end_all
 
 log = structlog.get_logger("room")
 
@@ -260,9 +261,7 @@ class Rooms:
         """Stop watching; the rooms go on in Asterisk."""
         for timer in self._timers.values():
             timer.cancel()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await end_all(self._tasks)
 
     def _tell(self, room: Room, happened: str) -> None:
         log.info(
