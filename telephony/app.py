@@ -105,6 +105,7 @@ class App:
             RedisLease(self.redis, keys), Witness(self.link), lambda: self._linked, self._use_token
         )
         self.redis.on_fenced = self.leadership.depose
+        self.redis.settled = self.leadership.settled
         hands = GatedLink(self.link, self.leadership.permit)
         asterisk = AmiAsterisk(hands, settings, self._expect)
         executor = Executor(asterisk, self._clock)

@@ -307,6 +307,11 @@ class Leadership:
 
     # -- the end -----------------------------------------------------------------------------
 
+    async def settled(self) -> None:
+        """Wait until a renewal that is under way has ended: it may bring a higher token of our own."""
+        async with self._lock:
+            return
+
     def depose(self) -> None:
         """Redis has refused a write of ours: somebody else leads."""
         self._lose("a write was refused")

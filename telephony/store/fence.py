@@ -5,7 +5,7 @@ The writes of one round trip run in a script there, after a look at the highest 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import structlog
@@ -65,6 +65,8 @@ class FencedLink(RedisLink):
         super().__init__(settings, password, keys, **options)
         self.token = 0
         self.on_fenced: Callable[[], None] = lambda: None
+        self.settled: Callable[[], Awaitable[None]] = _at_once
+        """Awaited before a refusal is believed: a new token of our own may be on its way."""
         self._fence = keys.fence
 
     async def ask_each(self, *commands: Command) -> list[Any]:
@@ -74,12 +76,21 @@ class FencedLink(RedisLink):
         arguments: list[str | bytes | int | float] = []
         for command in commands:
             arguments += [len(command), *command]
-        (answers,) = await super().ask_each(("EVAL", _SCRIPT, 1, self._fence, self.token, *arguments))
-        if isinstance(answers, ResponseError):
+        while True:
+            token = self.token
+            (answers,) = await super().ask_each(("EVAL", _SCRIPT, 1, self._fence, token, *arguments))
+            if not isinstance(answers, ResponseError):
+                self._look_for_faults(answers)
+                return list(answers)
             if not str(answers).startswith(_FENCED):
                 raise StoreDown("Redis does not run our scripts")
-            log.error("write_fenced", token=self.token)
-            self.on_fenced()
-            raise Deposed("another controller leads")
-        self._look_for_faults(answers)
-        return list(answers)
+            await self.settled()
+            if self.token == token:
+                log.error("write_fenced", token=token)
+                self.on_fenced()
+                raise Deposed("another controller leads")
+            # The higher token is our own: the lease was taken again while this was on its way.
+
+
+async def _at_once() -> None:
+    """Nothing is on its way."""

@@ -158,6 +158,26 @@ async def test_leader_writes_calls_and_reads_them_back(lease: RedisLease, fenced
     assert await store.load_all() == ([CALL], [])
 
 
+async def test_a_write_that_was_on_its_way_while_the_lease_was_taken_again_deposes_nobody(
+    lease: RedisLease, redis: Redis, fenced: FencedLink
+) -> None:
+    fenced.token = (await taken(lease)).token
+    store, told = RedisStore(fenced, KEYS, HistorySettings()), []
+    fenced.on_fenced = lambda: told.append("deposed")
+    await redis.delete(KEYS.lease)
+    again = await taken(lease)
+
+    async def settled() -> None:
+        """The answer to our own taking comes after the refusal of a write that was older."""
+        fenced.token = again.token
+
+    fenced.settled = settled
+    await store.save(CALL)
+
+    assert told == []
+    assert await redis.exists(KEYS.call(CALL.id))
+
+
 async def test_whoever_has_led_before_can_write_nothing_and_is_told_at_once(
     lease: RedisLease, redis: Redis, fenced: FencedLink
 ) -> None:
