@@ -14,6 +14,7 @@ from tests.traffic.planned import NO_ANSWER
 
 HOLD = 6.0  # s; a taker's part in a call, with some to spare
 FINISHED = 60.0  # s since a recording was written to
+RING_LIMIT = 20  # s
 DEDICATED = 10  # seats for calls over a line
 _SEATS = re.compile(r"(\[\[seats\]\]\n(?:.+\n)+\n?)+")
 _ANSWER_TIMEOUT = re.compile(r"answer_timeout = \d+")
@@ -49,6 +50,9 @@ def _configuration(name: str, rate: float) -> str:
     text = hotline_file(name).read_text(encoding="utf-8")
     text, changed = _SEATS.subn(_seats(name, rate) + "\n", text, count=1)
     assert changed, f"no seats in {hotline_file(name)}"
+    assert "[sip]\n" in text
+    # A call whose own Asterisk was killed ends within the run.
+    text = text.replace("[sip]\n", f"[sip]\nring_limit = {RING_LIMIT}\n")
     return _ANSWER_TIMEOUT.sub(f"answer_timeout = {NO_ANSWER}", text)
 
 
