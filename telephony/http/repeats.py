@@ -16,6 +16,7 @@ from typing import Any
 
 from telephony.http.answers import Answer
 from telephony.http.failures import HttpError
+from telephony.tasks import end_all
 
 _KEY = re.compile(r"[\x21-\x7e]{1,128}")
 
@@ -90,10 +91,7 @@ class Repeats:
 
     async def close(self) -> None:
         """Give up what is under way."""
-        tasks = [entry.task for kept in self._kept.values() for entry in kept.values()]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await end_all(entry.task for kept in self._kept.values() for entry in kept.values())
         self._kept.clear()
 
 

@@ -10,6 +10,7 @@ import sys
 from tests.bench.bench import Bench
 from tests.bench.figures import Goal, Row
 from tests.lab.paths import CHECKOUT
+from tests.traffic.command import INSIDE
 from tests.traffic.figures import CALLS_A_DAY
 
 SPEED = 20
@@ -30,7 +31,7 @@ async def measure(bench: Bench) -> None:
         *(sys.executable, "-m", "tests.traffic", "--calls", str(calls), "--rate", f"{rate:.4f}"),
         *("--seed", "110", "--tidy"),
         cwd=CHECKOUT,
-        env={**os.environ, "TELEPHONY_TRAFFIC_INSIDE": "yes"},
+        env={**os.environ, INSIDE: "yes"},
         stdout=asyncio.subprocess.PIPE,
     )
     assert run.stdout is not None

@@ -4,34 +4,23 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import os
-import shutil
-import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 
-from tests.lab import namespace
-from tests.lab.paths import CHECKOUT, LabError
+from tests.lab.paths import LabError
 from tests.traffic import report
+from tests.traffic.command import add_common, draw_seed, inside_namespace, last_line
 from tests.traffic.plan import draw_plan, number_of_calls
 from tests.traffic.run import Run
-
-INSIDE = "TELEPHONY_TRAFFIC_INSIDE"
 
 
 def main() -> int:
     """0: nothing lost, nothing left over, everything agreed; 1: not so; 2: the run itself broke down."""
     options = _options()
-    if INSIDE not in os.environ and (reason := namespace.possible()) is None:
-        seed = [] if options.seed_given else ["--seed", str(options.seed)]
-        command = [sys.executable, "-m", "tests.traffic", *sys.argv[1:], *seed]
-        return subprocess.run(
-            namespace.isolated(command), cwd=CHECKOUT, env={**os.environ, INSIDE: "yes"}
-        ).returncode
-    if INSIDE not in os.environ:
-        print(f"    no namespaces here ({reason}): on the machine's own loopback, so `make stop` first")
+    if (code := inside_namespace("tests.traffic", options)) is not None:
+        return code
     folder = Path(tempfile.mkdtemp(prefix="traffic-"))
     calls = options.calls or (
         number_of_calls(options.hours, options.rate, options.seed) if options.hours else 200
@@ -44,13 +33,8 @@ def main() -> int:
         print(f"the run broke down: {error!r}; see {folder}", file=sys.stderr)
         return 2
     print(f"\n{report.text(verdict)}\n")
-    kept = f"raw data in {folder}"
-    if verdict.good and options.tidy:
-        shutil.rmtree(folder)
-        kept = "raw data removed"
-    word = "nothing lost, nothing left over" if verdict.good else "FAILED"
-    print(f"make traffic: {word} (seed {options.seed}, {time.monotonic() - began:.0f} s; {kept})")
-    return 0 if verdict.good else 1
+    words = "nothing lost, nothing left over" if verdict.good else ""
+    return last_line("traffic", words, options, began, folder)
 
 
 def _options() -> argparse.Namespace:
@@ -59,14 +43,11 @@ def _options() -> argparse.Namespace:
     length = parser.add_mutually_exclusive_group()
     length.add_argument("--calls", type=int, help="how many calls (200)")
     length.add_argument("--hours", type=float, help="or for how many hours")
-    parser.add_argument("--seed", type=int, help="the same seed gives the same plan (random)")
-    parser.add_argument("--tidy", action="store_true", help="keep no raw data when nothing is wrong")
+    add_common(parser, "plan")
     options = parser.parse_args()
     if options.rate <= 0 or (options.calls or 1) < 1 or (options.hours or 1) <= 0:
         parser.error("--rate, --calls and --hours must be positive")
-    options.seed_given = options.seed is not None
-    if not options.seed_given:
-        options.seed = int.from_bytes(os.urandom(4), "big")
+    draw_seed(options)
     return options
 
 
