@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -56,3 +57,27 @@ def test_orphans_are_buried_while_the_command_goes_on() -> None:
         "print('gone')"
     )
     assert done.stdout == "gone\n", done.stderr
+
+
+_MEETS = """
+import pathlib, socket, time
+def test_has_the_address_while_the_other_has_it_too():
+    with socket.create_server(('127.0.110.1', 6379)):
+        pathlib.Path({mine!r}).touch()
+        limit = time.monotonic() + 10
+        while not pathlib.Path({other!r}).exists():
+            assert time.monotonic() < limit, 'the other has not got the address'
+            time.sleep(0.01)
+"""
+
+
+def test_workers_have_a_machine_each(tmp_path: Path) -> None:
+    for mine, other in (("a", "b"), ("b", "a")):
+        code = _MEETS.format(mine=str(tmp_path / mine), other=str(tmp_path / other))
+        (tmp_path / f"test_{mine}.py").write_text(code, encoding="utf-8")
+    command = [sys.executable, "-m", "pytest", "-c", "/dev/null", "--rootdir", str(tmp_path), str(tmp_path)]
+
+    done = subprocess.run([*command, *namespace.machines(2)], capture_output=True, text=True, check=False)
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "2 passed" in done.stdout

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shlex
 import socket
 import struct
 import subprocess
@@ -22,6 +23,12 @@ IFF_UP = 0x1
 def isolated(command: Sequence[str]) -> list[str]:
     """The argv that runs `command` in namespaces of its own."""
     return [*UNSHARE, sys.executable, "-m", "tests.lab.namespace", *command]
+
+
+def machines(count: int) -> list[str]:
+    """The options by which pytest-xdist shares tests out, file by file, to workers with a small machine each."""
+    worker = shlex.join(isolated([sys.executable]))
+    return ["--tx", f"{count}*popen//python={worker}", "--dist", "loadfile"]
 
 
 def possible() -> str | None:

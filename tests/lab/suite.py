@@ -27,7 +27,7 @@ def _module(*words: str) -> list[str]:
 def _system_tests() -> list[str]:
     command = _module("pytest", "tests/system")
     if (reason := namespace.possible()) is None:
-        return namespace.isolated(command)
+        return [*command, *namespace.machines(MACHINES)]
     print(f"    no namespaces here ({reason}): on the machine's own loopback, so `make stop` first")
     return command
 
@@ -43,7 +43,8 @@ def _make_run() -> list[str]:
     return namespace.isolated(command) if namespace.possible() is None else command
 
 
-# Much of their time these tests wait, and those of one file may share an address.
+MACHINES = 2  # with both hotlines on each: most of their time the system tests wait, on a sixth of two cores
+# Much of their time these tests wait too, and those of one file may share an address.
 _IN_PARALLEL = ("-n", "3", "--dist", "loadfile")
 _SHORT_CHAOS = ("--calls", "150", "--faults", "12", "--seed", "1", "--tidy")
 CHECKS = (

@@ -15,9 +15,12 @@ LOOPBACK = re.compile(r"^(7F|0100007F)", re.IGNORECASE)
 
 def test_both_hotlines_load_their_files_without_a_warning(lab: Lab) -> None:
     for site in lab.sites.values():
-        for command in ("core reload",):
-            site.asterisk_cli(command)
-        log = (site.state / "asterisk" / "log" / "messages.log").read_text(encoding="utf-8")
+        path = site.state / "asterisk" / "log" / "messages.log"
+        site.asterisk.stop()
+        told = path.stat().st_size  # what other tests have made of it before is theirs
+        site.asterisk.ensure()
+        site.asterisk_cli("core reload")
+        log = path.read_bytes()[told:].decode()
         booted = [line for line in log.splitlines() if re.search(r"(WARNING|ERROR)\[\d+\] ", line)]
         # Now and then: the other hotline's OPTIONS is being answered while Asterisk still loads.
         booted = [line for line in booted if "registered during operation" not in line]
