@@ -241,6 +241,7 @@ class App:
                 await self._find_truth()
             except (LinkDown, Refusal) as error:
                 self.link.drop(f"recovery failed: {error}")  # It is tried again with the next connection.
+        self.leadership.knows = True
         async with asyncio.TaskGroup() as lasting:
             for work in (self.feed_log.run(self.feed), self.board.run(), self.sweep.run()):
                 lasting.create_task(work)
@@ -292,7 +293,7 @@ class App:
     # -- what the parts tell each other --------------------------------------------------------
 
     def _answers_asterisk(self) -> bool:
-        return self.leadership.serving and not self._leaving
+        return self.leadership.in_office and self.leadership.leads and not self._leaving
 
     def _has_asterisk(self) -> bool:
         return self.switchboard.ready if self.leadership.in_office else self.link.up

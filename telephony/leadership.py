@@ -19,6 +19,7 @@ import structlog
 from telephony.core.lease import (
     POLL,
     RENEW,
+    TTL,
     UNLINKED,
     WITNESSED,
     Hold,
@@ -26,6 +27,7 @@ from telephony.core.lease import (
     Named,
     Sight,
     Term,
+    heard_after,
     may_begin_without_redis,
 )
 from telephony.errors import LinkDown, NotLeading, Refusal, StoreDown
@@ -89,6 +91,8 @@ class Leadership:
         self.term: Term | None = None
         self.in_office = False
         """Whether what a leader does is being done here; to be set by who does it."""
+        self.knows = False
+        """Whether the leader here has found out how things stand, or that nobody can tell; to be set likewise."""
         self.lost = asyncio.Event()
         """Set for good once somebody else leads, or has been given the lease."""
         self._store = store
@@ -112,8 +116,8 @@ class Leadership:
 
     @property
     def serving(self) -> bool:
-        """Whether questions and presses are answered here."""
-        return self.in_office and self.leads
+        """Whether requests are answered here. Those that come earlier wait: nothing would be known of their calls."""
+        return self.in_office and self.knows and self.leads
 
     @property
     def leader(self) -> Lease | None:
@@ -141,14 +145,19 @@ class Leadership:
             with suppress(StoreDown):
                 await self.look()
         if self.term is not None and not self.lost.is_set():
-            early = self.term.acts_from - self._clock()
-            if early > 0:
-                await asyncio.sleep(early)
+            await self._until_we_act(self.term)
             async with self._lock:
                 if not self.may_act():
                     await self._renew()
                 if not self.may_act():
                     await self._ask_asterisk()
+            await self._until_we_act(self.term)
+
+    async def _until_we_act(self, term: Term) -> None:
+        """Wait until whoever led before us acts no more, if it is known when that will be."""
+        early = term.acts_from - self._clock()
+        if 0 < early <= TTL:
+            await asyncio.sleep(early)
 
     def news(self) -> None:
         """Something that a candidate waits for has changed: the link to Asterisk is up."""
@@ -192,12 +201,13 @@ class Leadership:
 
     async def _candidate(self) -> bool:
         """Take the lease if that is allowed now, and say so in Asterisk; whether we lead."""
-        sight, place = self.sight, self.place
-        if sight.held(place.agi, self._clock()):
+        place = self.place
+        if self.sight.held(place.agi, self._clock()):
             return False  # Asterisk need not be asked five times a second.
         named = await self._witness.named()
+        sight = self.sight = self.sight.told(named, self._clock())
         if sight.answered:
-            if not sight.may_take(named, place.agi, self._clock()):
+            if not sight.may_take(place.agi, self._clock()):
                 return False
             seen = sight.lease.token if sight.lease is not None else 0
             sent = self._clock()
@@ -208,15 +218,15 @@ class Leadership:
                 return False
             term = Term(lease, self._name, leased_until=sent)
             term.renewed(lease, sent)
-            others = sight.others_may_act(named)
+            wait = WITNESSED if sight.others_may_act() else 0.0
         elif not self._reached and may_begin_without_redis(named, place.agi, self._blank_for(named)):
             term = Term(Lease(named.token + 1, place.node, place.api, place.agi), self._name)
-            others = True  # one that started when we did
+            wait = heard_after(named, place.agi)
         else:
             return False
         await self._announce(term)
-        if others:
-            term.acts_from = self._clock() + WITNESSED
+        if wait:
+            term.acts_from = self._clock() + wait
         self.term = term
         return True
 
@@ -300,6 +310,7 @@ class Leadership:
             named = await self._witness.named()
             if term.witnessed(named, sent, self._clock()):
                 await self._announce(term)
+                term.announced(self._clock())
             elif term.lost:
                 self._lose("Asterisk names another")
         except (LinkDown, Refusal) as error:
@@ -329,7 +340,7 @@ class Leadership:
         if term is None or self.lost.is_set():
             return
         # Until then whoever led before us may act, and who follows us is told that nobody does.
-        await asyncio.sleep(max(0.0, term.acts_from - self._clock()))
+        await self._until_we_act(term)
         async with self._lock:
             held = term.lease
             self.term = None

@@ -36,6 +36,7 @@ HIGHEST = 2**52
 """Tokens are counted by Lua in Redis, exactly up to 2**53; what is higher is not ours."""
 
 _NEVER = float("-inf")
+_NOT_YET = float("inf")
 
 
 class Hold(StrEnum):
@@ -74,8 +75,8 @@ class Sight:
 
     `lease`, `raw`: the last that was there. `expires`: until then whoever held it may act. `foreign`: it is not
     as a controller would keep it. `quiet_since`: since when Redis has answered without a break that there is
-    none. `fence`: the highest token that Redis knows. `memory`: Redis has been watched, and has forgotten
-    nothing, since the lease was there.
+    none, and Asterisk has named the same. `fence`: the highest token that Redis knows. `memory`: Redis has been
+    watched, and has forgotten nothing, since the lease was there. `named`: whom Asterisk named when it was last asked.
     """
 
     lease: Lease | None = None
@@ -86,6 +87,7 @@ class Sight:
     fence: int = 0
     memory: bool = False
     answered: bool = False
+    named: Named | None = None
 
     def saw(self, lease: Lease | None, raw: bytes, ttl: float | None, fence: int, now: float) -> Sight:
         """Something is there; `lease` is None if it is no lease, `ttl` (seconds) if it would never expire.
@@ -106,16 +108,23 @@ class Sight:
             memory = self.memory and self.answered and fence >= self.lease.token
         return replace(self, raw=b"", quiet_since=since, fence=fence, memory=memory, answered=True)
 
+    def told(self, named: Named, now: float) -> Sight:
+        """Asterisk names `named`. If that is news, somebody has led whom Redis may have forgotten between two looks."""
+        if named == self.named:
+            return self
+        return replace(self, named=named, quiet_since=now if self.quiet_since is not None else None)
+
     def lost(self) -> Sight:
         """Redis does not answer: what it says next begins anew."""
         return replace(self, quiet_since=None, memory=False, answered=False)
 
-    def may_take(self, named: Named, agi: str, now: float) -> bool:
-        """Whether the lease may be taken now by who serves AGI at `agi`, while Asterisk names `named`.
+    def may_take(self, agi: str, now: float) -> bool:
+        """Whether the lease may be taken now by who serves AGI at `agi`; Asterisk has just told whom it names.
 
         Two processes never serve at one address: a holder that is said to serve at mine is gone.
         """
-        if not self.answered:
+        named = self.named
+        if not self.answered or named is None:
             return False
         if self.quiet_since is None:
             return not self.held(agi, now)
@@ -133,13 +142,16 @@ class Sight:
             return False
         return not (self.foreign and now >= self.expires)
 
-    def others_may_act(self, named: Named) -> bool:
+    def others_may_act(self) -> bool:
         """Whether somebody may still act on Asterisk's word for a moment after the lease has been taken.
 
         Also where the last holder is gone for certain: it may not have led for long enough itself.
         """
-        handed_over = self.lease is not None and self.lease.hold is Hold.RELEASED
-        return named.token > 0 and not handed_over
+        named = self.named.token if self.named is not None else 0
+        if self.lease is None:
+            return named > 0
+        # Who has released it may have been followed by one who led without Redis, under a higher token.
+        return self.lease.hold is not Hold.RELEASED or named > self.lease.token
 
 
 def may_begin_without_redis(named: Named, agi: str, blank_for: float) -> bool:
@@ -150,9 +162,21 @@ def may_begin_without_redis(named: Named, agi: str, blank_for: float) -> bool:
     return named.agi == agi or (named.token == 0 and blank_for >= TTL)
 
 
+def heard_after(named: Named, agi: str) -> float:
+    """Seconds from announcing oneself without Redis to acting.
+
+    Asterisk may have been reloaded twice, and between two of our looks a leader may have been named there. If it is
+    well it sees our name and answers it; if it was frozen then, its lease lasts for a TTL at most.
+    """
+    return WITNESSED if named.agi == agi else TTL
+
+
 @dataclass(slots=True)
 class Term:
-    """One controller's leading, from taking the lease to losing it. `acts_from`: when it may begin to act."""
+    """One controller's leading, from taking the lease to losing it.
+
+    `acts_from`: when it may begin to act, or act again; infinite until Asterisk has been asked.
+    """
 
     lease: Lease
     name: str
@@ -170,6 +194,8 @@ class Term:
 
     def renewed(self, lease: Lease, sent: float) -> None:
         """Redis has kept `lease` as ours; the question was sent at `sent`."""
+        if self.lease.hold is Hold.OFFERED and lease.hold is Hold.HELD:
+            self.acts_from = _NOT_YET  # Somebody may have led by Asterisk's word while we could not see it.
         self.lease = lease
         self.leased_until = sent + TTL
 
@@ -183,12 +209,20 @@ class Term:
         if (named.token, named.name) == mine:
             self._blank_since = None
             self.witnessed_until = sent + WITNESSED
+            self.announced(now)
             return False
         if named.token >= self.lease.token:
             self.lost = True
             return False
+        if named.token and named.name != self.name:
+            self.acts_from = _NOT_YET  # That one acts for as long as Asterisk's word is good for.
         if named.name == self.name or now < self.leased_until:
             return True  # an earlier token of this very term, or Redis says that it is ours
         if self._blank_since is None:
             self._blank_since = now
         return now - self._blank_since >= BLANK
+
+    def announced(self, now: float) -> None:
+        """Asterisk names us, at `now` at the latest."""
+        if self.acts_from == _NOT_YET:
+            self.acts_from = now + WITNESSED

@@ -248,8 +248,10 @@ async def test_lease_that_was_offered_is_kept_when_the_link_is_back_in_time(worl
         await one.refresh()
         world.clock.now += UNLINKED / 2
     world.cut_off = ""
+    await one.refresh()
+    assert not one.may_act()  # somebody may have led by Asterisk's word meanwhile
+    world.clock.now += WITNESSED
     await one.permit()
-    assert one.may_act()
 
 
 async def test_standby_does_not_ask_asterisk_while_somebody_holds_the_lease(world: World) -> None:
@@ -260,3 +262,12 @@ async def test_standby_does_not_ask_asterisk_while_somebody_holds_the_lease(worl
     await asyncio.sleep(0.05)
     waiting.cancel()
     assert world.questions == 0
+
+
+async def test_who_has_just_won_serves_nobody_before_it_knows_how_things_stand(world: World) -> None:
+    one = world.controller("a")
+    await soon(one.win())
+    one.in_office = True
+    assert not one.serving  # a press would find no call, or no link
+    one.knows = True
+    assert one.serving

@@ -38,35 +38,48 @@ def named(token: int = 7, name: str = OTHER, agi: str = THEIRS) -> Named:
 
 
 def test_who_finds_nothing_anywhere_leads_at_once() -> None:
-    assert Sight().saw_nothing(0, 100.0).may_take(NOBODY, OURS, 100.0)
+    assert Sight().saw_nothing(0, 100.0).told(NOBODY, 100.0).may_take(OURS, 100.0)
 
 
 def test_who_has_not_heard_from_redis_takes_nothing() -> None:
-    assert not Sight().may_take(NOBODY, OURS, 1e9)
-    assert not seen().lost().may_take(NOBODY, OURS, 1e9)
+    assert not Sight().told(NOBODY, 1e9).may_take(OURS, 1e9)
+    assert not seen().lost().told(NOBODY, 1e9).may_take(OURS, 1e9)
 
 
 def test_who_finds_nothing_in_redis_but_a_name_in_asterisk_waits_until_its_lease_would_have_run_out() -> None:
-    sight = Sight().saw_nothing(0, 100.0)
-    assert not sight.may_take(named(), OURS, 100.0 + TTL - 0.01)
-    assert sight.may_take(named(), OURS, 100.0 + TTL)
+    sight = Sight().saw_nothing(0, 100.0).told(named(), 100.0)
+    assert not sight.may_take(OURS, 100.0 + TTL - 0.01)
+    assert sight.may_take(OURS, 100.0 + TTL)
 
 
 def test_that_wait_begins_anew_when_redis_is_lost_meanwhile() -> None:
-    sight = Sight().saw_nothing(0, 100.0).lost().saw_nothing(0, 101.0)
-    assert not sight.may_take(named(), OURS, 102.9)
-    assert sight.may_take(named(), OURS, 103.0)
+    sight = Sight().saw_nothing(0, 100.0).told(named(), 100.0).lost().saw_nothing(0, 101.0)
+    assert not sight.may_take(OURS, 102.9)
+    assert sight.may_take(OURS, 103.0)
+
+
+def test_that_wait_begins_anew_when_asterisk_names_somebody_new_whom_redis_has_forgotten_between_two_looks() -> (
+    None
+):
+    sight = Sight().saw_nothing(0, 100.0).told(named(7), 100.0)
+    sight = sight.saw_nothing(0, 101.9).told(named(8), 101.9)
+    assert not sight.may_take(OURS, 101.9 + TTL - 0.01)
+    assert sight.may_take(OURS, 101.9 + TTL)
+
+
+def test_who_has_not_asked_asterisk_takes_nothing() -> None:
+    assert not Sight().saw_nothing(0, 100.0).may_take(OURS, 1e9)
 
 
 def test_a_redis_that_remembers_the_token_but_no_lease_has_let_it_run_out() -> None:
-    assert Sight().saw_nothing(7, 100.0).may_take(named(7), OURS, 100.0)
-    assert not Sight().saw_nothing(6, 100.0).may_take(named(7), OURS, 100.0)
+    assert Sight().saw_nothing(7, 100.0).told(named(7), 100.0).may_take(OURS, 100.0)
+    assert not Sight().saw_nothing(6, 100.0).told(named(7), 100.0).may_take(OURS, 100.0)
 
 
 def test_a_controller_that_starts_again_where_the_leader_served_need_not_wait_for_it() -> None:
-    assert seen(agi=OURS).may_take(named(agi=OURS), OURS, 100.0)
-    assert Sight().saw_nothing(0, 100.0).may_take(named(agi=OURS), OURS, 100.0)
-    assert seen(agi=OURS).others_may_act(named(agi=OURS))  # it may have led for a moment only
+    assert seen(agi=OURS).told(named(agi=OURS), 100.0).may_take(OURS, 100.0)
+    assert Sight().saw_nothing(0, 100.0).told(named(agi=OURS), 100.0).may_take(OURS, 100.0)
+    assert seen(agi=OURS).told(named(agi=OURS), 100.0).others_may_act()  # it may have led for a moment only
 
 
 @pytest.mark.parametrize(
@@ -89,49 +102,51 @@ def test_without_redis_a_start_leads_only_where_nobody_else_can(
 
 @pytest.mark.parametrize("now", [100.0, 101.5, 1e9])
 def test_a_lease_that_is_there_is_not_taken(now: float) -> None:
-    assert not seen().may_take(named(), OURS, now)
+    assert not seen().told(named(), now).may_take(OURS, now)
 
 
 def test_a_lease_that_has_run_out_is_taken() -> None:
-    sight = seen().saw_nothing(7, 101.5)
-    assert sight.may_take(named(), OURS, 101.5)
+    sight = seen().saw_nothing(7, 101.5).told(named(), 101.5)
+    assert sight.may_take(OURS, 101.5)
 
 
 def test_a_lease_that_went_before_its_time_is_taken_when_its_time_has_come() -> None:
-    sight = seen().saw_nothing(7, 100.2)
-    assert not sight.may_take(named(), OURS, 101.4)
-    assert sight.may_take(named(), OURS, 101.5)
+    sight = seen().saw_nothing(7, 100.2).told(named(), 100.2)
+    assert not sight.may_take(OURS, 101.4)
+    assert sight.may_take(OURS, 101.5)
 
 
 def test_a_redis_that_has_forgotten_the_tokens_too_is_given_a_whole_ttl() -> None:
-    sight = seen().saw_nothing(0, 101.6)
-    assert not sight.may_take(named(), OURS, 101.6 + TTL - 0.01)
-    assert sight.may_take(named(), OURS, 101.6 + TTL)
+    sight = seen().saw_nothing(0, 101.6).told(named(), 101.6)
+    assert not sight.may_take(OURS, 101.6 + TTL - 0.01)
+    assert sight.may_take(OURS, 101.6 + TTL)
 
 
 def test_a_redis_that_was_away_is_given_a_whole_ttl() -> None:
-    sight = seen().lost().saw_nothing(7, 110.0)
-    assert not sight.may_take(named(), OURS, 110.0 + TTL - 0.01)
-    assert sight.may_take(named(), OURS, 110.0 + TTL)
+    sight = seen().lost().saw_nothing(7, 110.0).told(named(), 110.0)
+    assert not sight.may_take(OURS, 110.0 + TTL - 0.01)
+    assert sight.may_take(OURS, 110.0 + TTL)
 
 
 @pytest.mark.parametrize("hold", [Hold.OFFERED, Hold.RELEASED])
 def test_a_lease_that_is_given_away_is_taken_at_once(hold: Hold) -> None:
-    assert seen(hold).may_take(named(), OURS, 100.0)
+    assert seen(hold).told(named(), 100.0).may_take(OURS, 100.0)
 
 
 def test_only_who_has_released_it_acts_no_more() -> None:
-    assert seen(Hold.OFFERED).others_may_act(named())
-    assert not seen(Hold.RELEASED).others_may_act(named())
+    assert seen(Hold.OFFERED).told(named(), 100.0).others_may_act()
+    assert not seen(Hold.RELEASED).told(named(), 100.0).others_may_act()
+    assert seen(Hold.OFFERED).told(NOBODY, 100.0).others_may_act()  # Asterisk was reloaded in between
+    assert seen(Hold.RELEASED).told(named(8), 100.0).others_may_act()  # led since, while Redis was away
 
 
 @pytest.mark.parametrize(("there", "ttl"), [(None, 1.0), (None, None), (lease(), None), (lease(), 1e6)])
 def test_what_no_controller_would_have_written_is_replaced_after_a_ttl(
     there: Lease | None, ttl: float | None
 ) -> None:
-    sight = Sight().saw(there, b"x", ttl, 7, 100.0).saw(there, b"x", ttl, 7, 101.0)
-    assert not sight.may_take(named(), OURS, 100.0 + TTL - 0.01)
-    assert sight.may_take(named(), OURS, 100.0 + TTL)
+    sight = Sight().saw(there, b"x", ttl, 7, 100.0).saw(there, b"x", ttl, 7, 101.0).told(named(), 101.0)
+    assert not sight.may_take(OURS, 100.0 + TTL - 0.01)
+    assert sight.may_take(OURS, 100.0 + TTL)
 
 
 # -- who leads -------------------------------------------------------------------------------

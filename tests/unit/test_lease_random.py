@@ -20,6 +20,7 @@ from telephony.core.lease import (
     Named,
     Sight,
     Term,
+    heard_after,
     may_begin_without_redis,
 )
 
@@ -165,12 +166,14 @@ class Hotline(RuleBasedStateMachine):
         if one.asterisk_cut:
             return
         named = self.named
+        one.sight = one.sight.told(named, self.now)
         self.now += late
         if one.sight.answered:
-            if one.sight.may_take(named, one.agi, self.now):
+            if one.sight.may_take(one.agi, self.now):
                 self._takes(one, named)
         elif not one.reached and may_begin_without_redis(named, one.agi, self._blank_for(one, named)):
-            self._announces(one, Term(Lease(named.token + 1, one.name, "", one.agi), one.name), others=True)
+            term = Term(Lease(named.token + 1, one.name, "", one.agi), one.name)
+            self._announces(one, term, wait=heard_after(named, one.agi))
 
     def _blank_for(self, one: Controller, named: Named) -> float:
         if named.token or one.blank_since is None:
@@ -185,13 +188,13 @@ class Hotline(RuleBasedStateMachine):
         self.redis.keep(lease, self.now)
         term = Term(lease, one.name)
         term.renewed(lease, self.now)
-        self._announces(one, term, others=one.sight.others_may_act(named))
+        self._announces(one, term, wait=WITNESSED if one.sight.others_may_act() else 0.0)
 
-    def _announces(self, one: Controller, term: Term, *, others: bool) -> None:
+    def _announces(self, one: Controller, term: Term, *, wait: float) -> None:
         self.named = Named(term.lease.token, one.name, one.agi)
         one.term = term
-        if others:
-            term.acts_from = self.now + WITNESSED
+        if wait:
+            term.acts_from = self.now + wait
 
     @rule(node=CONTROLLER, late=st.sampled_from([0.0, 0.05, 0.4]), offers=st.booleans())
     def renews(self, node: int, late: float, offers: bool) -> None:
@@ -223,6 +226,7 @@ class Hotline(RuleBasedStateMachine):
         self.now += late
         if one.term.witnessed(named, sent, self.now):
             self.named = Named(one.term.lease.token, one.name, one.agi)
+            one.term.announced(self.now)
         elif one.term.lost:
             one.begin_anew()
 
@@ -243,6 +247,76 @@ class Hotline(RuleBasedStateMachine):
             one.name for one in self.all if one.term and one.term.may_act(self.now) and not one.asterisk_cut
         ]
         assert len(acting) <= 1, f"{acting} act at {self.now}"
+
+
+def test_who_waits_notices_a_leader_whom_redis_has_forgotten_between_two_of_its_looks() -> None:
+    """This and the others below were found by the machine above, after thousands of days."""
+    day = Hotline()
+    day.start()
+    day.tries(node=0, late=0.0)
+    day.redis_is_flushed()
+    day.tries(node=1, late=0.0)
+    day.releases(node=0)
+    day.time_passes(TTL)
+    day.tries(node=0, late=0.0)
+    day.redis_is_flushed()
+    day.tries(node=1, late=0.0)
+    day.time_passes(WITNESSED)
+    day.at_most_one_may_act()
+
+
+def test_who_starts_without_redis_waits_for_a_leader_whom_asterisk_has_forgotten_between_two_of_its_looks() -> (
+    None
+):
+    day = Hotline()
+    day.start()
+    day.loses_or_finds_redis(node=0)
+    day.all_go_on(rounds=1, order=[0, 1, 2])
+    day.dialplan_is_reloaded()
+    day.freezes_or_thaws(node=0)
+    day.all_go_on(rounds=5, order=[0, 1, 2])
+    day.dialplan_is_reloaded()
+    day.freezes_or_thaws(node=0)
+    day.freezes_or_thaws(node=1)
+    day.all_go_on(rounds=12, order=[0, 1, 2])
+
+
+def test_who_takes_a_released_lease_waits_for_who_has_led_since_while_redis_was_away() -> None:
+    day = Hotline()
+    day.start()
+    day.all_go_on(rounds=1, order=[2, 1, 0])
+    day.releases(node=2)
+    day.redis_goes_or_comes_back()
+    day.all_go_on(rounds=2, order=[0, 1, 2])
+    day.redis_goes_or_comes_back()
+    day.tries(late=0.0, node=0)
+    day.at_most_one_may_act()
+
+
+def test_who_takes_an_offered_lease_waits_for_its_holder_though_asterisk_has_forgotten_both() -> None:
+    day = Hotline()
+    day.start()
+    day.all_go_on(rounds=1, order=[1, 0, 2])
+    day.asks_asterisk(late=0.0, node=1)
+    day.dialplan_is_reloaded()
+    day.loses_or_finds_asterisk(node=1)
+    day.all_go_on(rounds=1, order=[0, 1, 2])
+    day.leader_is_cut_off(asterisk=False, redis=False)
+    day.at_most_one_may_act()
+
+
+def test_leader_that_was_cut_off_from_asterisk_waits_for_who_has_led_there_meanwhile() -> None:
+    day = Hotline()
+    day.start()
+    day.loses_or_finds_redis(node=0)
+    day.tries(late=0.0, node=2)
+    day.dialplan_is_reloaded()
+    for node in (1, 2):
+        day.loses_or_finds_asterisk(node=node)
+    day.all_go_on(rounds=12, order=[0, 1, 2])
+    day.all_go_on(rounds=9, order=[0, 1, 2])
+    day.leader_is_cut_off(redis=False, asterisk=False)
+    day.all_go_on(rounds=2, order=[0, 1, 2])
 
 
 TestHotline = Hotline.TestCase
