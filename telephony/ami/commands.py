@@ -108,9 +108,10 @@ class AmiAsterisk:
     async def rescue(self, channel: str, *, from_talk: bool) -> None:
         """Send the caller's channel to the head of the queue, the same seat first.
 
-        The dialplan rescues by itself where we are late, so a caller whom somebody has by now is left there.
+        The dialplan rescues by itself where we are late, so a caller whom somebody has by now, or for whom a seat
+        rings already, is left there.
         """
-        if not from_talk and await verbs.talks(self._link, channel):
+        if not from_talk and await verbs.is_at(self._link, channel, "rescue"):
             log.info("rescue_not_needed", channel=channel)
             return
         await verbs.redirect(self._link, channel, "rescue")

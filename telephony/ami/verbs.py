@@ -43,10 +43,10 @@ async def set_variable(link: Sender, channel: str, name: str, value: str) -> Non
     await link.send("Setvar", {"Channel": channel, "Variable": name, "Value": value})
 
 
-async def talks(link: Sender, channel: str) -> bool:
-    """Whether the channel is in a conversation with somebody."""
+async def is_at(link: Sender, channel: str, context: str) -> bool:
+    """Whether the channel is in that place in the dialplan already, or in a conversation with somebody."""
     (status,) = await link.ask("Status", {"Channel": channel})
-    return status.get("BridgeID") != ""
+    return status.get("BridgeID") != "" or status.get("Context") == context
 
 
 async def device_state(link: Sender, device: str) -> str:

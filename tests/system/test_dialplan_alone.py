@@ -13,7 +13,7 @@ import pytest
 
 from tests.lab.softphone import Softphone
 from tests.lab.softphone_errors import CallFailedError, PhoneError
-from tests.lab.stage import CALLER, PARTNER, SIP, TAKER, Stage
+from tests.lab.stage import BOTH_LEFT, CALLER, PARTNER, SIP, TAKER, Stage
 from tests.system.conftest import Lab
 
 
@@ -78,6 +78,7 @@ async def test_dtmf_key_joins_12345_and_the_taker_may_leave(stage: Stage, cast, 
     await ring.hangup()
     await stage.hears(caller, PARTNER)
     await stage.hears(partner, CALLER)
+    await stage.goes_on_hearing(partner, CALLER, seconds=BOTH_LEFT)
     await partner.hangup()
     await caller.ended()
 
@@ -135,6 +136,33 @@ async def test_caller_who_waits_alone_gets_the_partner_or_the_seat_again(stage: 
     await caller.ended()
 
 
+@pytest.mark.parametrize("first", ["taker", "partner"])
+async def test_caller_whose_partner_refuses_as_the_taker_leaves_comes_back(
+    stage: Stage, cast, stopped, first: str
+) -> None:
+    citizen, taker, _ = cast
+    unit = await stage.unit("119")
+    caller, ring, _ = await talk(citizen, taker)
+    await stage.hears(caller, TAKER)
+    await ring.dtmf("*2")
+    partner = await unit.incoming()
+    await partner.ring()
+
+    if first == "taker":
+        await ring.hangup()
+        await partner.reject(486)
+    else:
+        await partner.reject(486)
+        await ring.hangup()
+
+    back = await taker.incoming()
+    await back.answer()
+    await stage.hears(caller, TAKER)
+    await stage.goes_on_hearing(caller, TAKER, seconds=BOTH_LEFT)
+    await back.hangup()
+    await caller.ended()
+
+
 async def test_three_way_call_goes_on_when_the_controller_is_killed(stage: Stage, lab: Lab, cast) -> None:
     citizen, taker, agent = cast
     caller, ring, _ = await talk(citizen, taker)
@@ -156,6 +184,7 @@ async def test_three_way_call_goes_on_when_the_controller_is_killed(stage: Stage
     heard = stage.wire.received(citizen.bind, caller.call_id).between(killed, done)
     assert heard.lost == 0
     assert heard.largest_gap_ms <= stage.allowed_gap(killed, done, ring, partner)
+    await stage.goes_on_hearing(partner, CALLER, seconds=BOTH_LEFT)
     await partner.hangup()
     await caller.ended()
 

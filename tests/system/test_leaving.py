@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 import time
 
 import pytest
@@ -10,6 +12,7 @@ import pytest
 from tests.lab.softphone import Softphone
 from tests.lab.softphone_call import Call
 from tests.lab.stage import BOTH_LEFT, CALLER, PARTNER, TAKER, Stage, Talk
+from tests.system.conftest import Lab
 
 
 @pytest.fixture
@@ -139,6 +142,36 @@ async def test_caller_who_waits_alone_comes_back_to_the_same_seat_when_the_partn
     await stage.hears(talk.caller, TAKER)
     await stage.hears(back, CALLER)
     assert (await stage.api["110"].transfer_in(talk.id, transfer, "ended"))["reason"] == "busy"
+    await stage.goes_on_hearing(talk.caller, TAKER, seconds=BOTH_LEFT)
+    await back.hangup()
+    await talk.caller.ended()
+
+
+async def test_seat_that_rings_for_the_caller_already_is_not_rung_again_by_a_controller_that_comes_late(
+    stage: Stage, lab: Lab, cast
+) -> None:
+    talk, unit = cast
+    _, ring = await press(stage, unit)
+    await talk.taker.hangup()
+    await stage.api["110"].call_with(situation="waiting")
+    controller = lab.sites["110"].controller.pid
+    assert controller
+    os.kill(controller, signal.SIGSTOP)
+    try:
+        await ring.reject(486)
+        back = await talk.taker.phone.incoming()  # by the dialplan alone
+    finally:
+        os.kill(controller, signal.SIGCONT)
+
+    await stage.api["110"].call_with(situation="queued")
+
+    until = time.monotonic() + 0.5
+    while time.monotonic() < until:
+        assert back.state == "incoming", "the ringing was cancelled"
+        await asyncio.sleep(0.02)
+    await back.answer()
+    await stage.hears(talk.caller, TAKER)
+    assert (await stage.api["110"].call_with(situation="talking"))["id"] == talk.id
     await stage.goes_on_hearing(talk.caller, TAKER, seconds=BOTH_LEFT)
     await back.hangup()
     await talk.caller.ended()
