@@ -16,7 +16,7 @@ from telephony.core.call import Role
 from telephony.feed import Feed, FeedGap
 from telephony.switchboard import LineStatus, SeatStatus, Switchboard
 
-SETTLE = 0.02  # s between two looks: what moves many times in a moment is looked at once
+SETTLE = 0.03  # s before a look: what moves many times in a moment is looked at once
 
 
 class Lamps(Protocol):
@@ -68,6 +68,7 @@ class Board:
     async def _look_on(self) -> None:
         while True:
             await self._moved.wait()
+            await asyncio.sleep(SETTLE)
             self._moved.clear()
             if self._renewed:
                 seats, self._seats = self._seats, set()
@@ -75,7 +76,6 @@ class Board:
                 self._publish(lines, self._switchboard.seats(seats))
                 if self._switchboard.ready:
                     await self._lamps.show(lines)
-            await asyncio.sleep(SETTLE)
 
     async def _follow_calls(self) -> None:
         """Every change of a call is in the feed."""

@@ -33,30 +33,34 @@ class Item:
 
 @dataclass(slots=True)
 class Desk:
-    """A call, its inbox, who waits to be told where the caller goes, and the events that are due later."""
+    """A call, its inbox, who waits to be told where the caller goes, and the events that are due later.
+
+    In the inbox, None says that what has changed is to be written now. `unwritten` is set while there is such.
+    """
 
     call: Call
-    inbox: asyncio.Queue[Item] = field(default_factory=lambda: asyncio.Queue(INBOX))
+    inbox: asyncio.Queue[Item | None] = field(default_factory=lambda: asyncio.Queue(INBOX))
     asking: list[asyncio.Future[Next]] = field(default_factory=list)
     task: asyncio.Task[None] | None = None
     timers: list[tuple[float, asyncio.Handle]] = field(default_factory=list)  # when due, by the loop's clock
     writing: asyncio.Lock = field(default_factory=asyncio.Lock)
-    write_by: float | None = None  # the loop's time by which the call's last changes are to be written
-
-    async def next(self) -> Item | None:
-        """The next item; None when the call is to be written first."""
-        if self.write_by is None:
-            return await self.inbox.get()
-        try:
-            async with asyncio.timeout_at(self.write_by):
-                return await self.inbox.get()
-        except TimeoutError:
-            return None
+    unwritten: asyncio.Handle | None = None
 
     def write_soon(self, within: float) -> None:
         """The call has changed and is not written: it is to be, within so many seconds from its first change."""
-        if self.write_by is None:
-            self.write_by = asyncio.get_running_loop().time() + within
+        if self.unwritten is None:
+            self.unwritten = asyncio.get_running_loop().call_later(within, self._write_now, within)
+
+    def written(self) -> None:
+        if self.unwritten is not None:
+            self.unwritten.cancel()
+            self.unwritten = None
+
+    def _write_now(self, within: float) -> None:
+        try:
+            self.inbox.put_nowait(None)
+        except asyncio.QueueFull:  # all that is to be decided first changes it anyway
+            self.unwritten = asyncio.get_running_loop().call_later(within, self._write_now, within)
 
     def put(self, item: Item) -> None:
         try:
@@ -99,6 +103,8 @@ class Desk:
     def cancel_timers(self) -> None:
         for _, timer in self.timers:
             timer.cancel()
+        if self.unwritten is not None:
+            self.unwritten.cancel()
 
     def drain(self) -> list[Item]:
         """The unread items, oldest first."""
@@ -106,7 +112,7 @@ class Desk:
         while not self.inbox.empty():
             items.append(self.inbox.get_nowait())
             self.inbox.task_done()
-        return items
+        return [item for item in items if item is not None]
 
 
 def answer(asker: asyncio.Future[T] | None, value: T) -> None:

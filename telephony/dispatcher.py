@@ -228,7 +228,7 @@ class Dispatcher:
         await end_all([*tasks, *self._background])
         with suppress(Deposed):  # Whoever leads now has found out by itself how things stand.
             for desk in self._desks.values():
-                if desk.write_by is not None:
+                if desk.unwritten is not None:
                     await self._save(desk)
         self._desks.clear()
 
@@ -236,12 +236,12 @@ class Dispatcher:
 
     async def _run(self, desk: Desk) -> None:
         while not desk.call.ended:
-            item = await desk.next()
+            item = await desk.inbox.get()
             try:
-                if item is None:
-                    await self._save(desk)
-                else:
+                if item is not None:
                     await self._handle(desk, item)
+                elif desk.unwritten is not None:
+                    await self._save(desk)
             except Deposed:
                 # Another controller has the call now, as it was written last: nothing of this may be done.
                 if item is not None:
@@ -253,8 +253,7 @@ class Dispatcher:
                 if item is not None:
                     desk.give_up(item, Refused("internal_error", "the press could not be carried out"))
             finally:
-                if item is not None:
-                    desk.inbox.task_done()
+                desk.inbox.task_done()
         await self._finish(desk)
 
     async def _handle(self, desk: Desk, item: Item) -> None:
@@ -278,7 +277,7 @@ class Dispatcher:
             desk.call = decision.call
             self._index(decision.call)
             desk.write_soon(WRITE_WITHIN)
-        if desk.write_by is not None and (decision.commands or awaited):
+        if desk.unwritten is not None and (decision.commands or awaited):
             await self._save(desk)
         if decision.call != before:
             self._publish(before, decision.call)
@@ -334,7 +333,7 @@ class Dispatcher:
     async def _save(self, desk: Desk) -> None:
         """Write before acting. Without the store the call goes on, and is written when the store is back."""
         async with desk.writing:  # so that of two writes the later state is the last to arrive
-            desk.write_by = None
+            desk.written()
             if self._desks.get(desk.call.id) is not desk:
                 return  # It is over, and put away.
             try:

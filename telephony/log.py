@@ -20,7 +20,6 @@ def configure(*, full_numbers: bool = False) -> None:
     """Set up structlog for the whole process."""
     structlog.configure(
         processors=[
-            structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             *([] if full_numbers else [redact]),

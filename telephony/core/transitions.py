@@ -52,7 +52,8 @@ _BEFORE = {
 def decide(call: Call, event: Event) -> Decision:
     """What `event` makes of `call`, and what is to be done about it."""
     decision = _decide(call, event)
-    return replace(decision, call=bounded(decision.call))
+    kept = bounded(decision.call)
+    return decision if kept is decision.call else replace(decision, call=kept)
 
 
 def _decide(call: Call, event: Event) -> Decision:

@@ -8,6 +8,7 @@ from contextlib import suppress
 from typing import Any
 
 import structlog
+from hiredis import pack_command
 from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import RedisError, ResponseError
 
@@ -53,6 +54,7 @@ class RedisLink:
         self._emptied = False
         self._interval = interval
         self._slots = asyncio.Semaphore(CONNECTIONS)
+        self._idle: list[AbstractConnection] = []
         self._tripped = asyncio.Event()
 
     # -- asking ------------------------------------------------------------------------------
@@ -106,17 +108,29 @@ class RedisLink:
         await self.ask_each(("RENAME", key, aside), ("EXPIRE", aside, _SET_ASIDE_EXPIRES))
 
     async def _exchange(self, commands: tuple[Command, ...]) -> list[Any]:
-        """All in one write. Not by the client's pipeline: that works longer for it than Redis does."""
-        pool = self._client.connection_pool
-        connection = await pool.get_connection()  # type: ignore[no-untyped-call]
+        """All in one write. Not by the client's pipeline, nor by its pool at every turn: each works longer for it
+        than Redis does."""
+        connection = await self._connection()
         try:
-            await connection.send_packed_command(connection.pack_commands(commands), check_health=False)
-            return [await self._answer(connection, str(command[0])) for command in commands]
+            packed = b"".join(_packed(*command) for command in commands)
+            await connection.send_packed_command(packed, check_health=False)
+            answers = [await self._answer(connection, str(command[0])) for command in commands]
         except BaseException:
             await connection.disconnect(nowait=True)  # what is still to come answers nobody
+            await self._client.connection_pool.release(connection)
             raise
-        finally:
+        self._idle.append(connection)
+        return answers
+
+    async def _connection(self) -> AbstractConnection:
+        """The one that was used last; from the pool, which connects, if that has been closed or there is none."""
+        pool = self._client.connection_pool
+        while self._idle:
+            connection = self._idle.pop()
+            if await _usable(connection):
+                return connection
             await pool.release(connection)
+        return await pool.get_connection()  # type: ignore[no-untyped-call,no-any-return]
 
     async def _answer(self, connection: AbstractConnection, name: str) -> Any:
         try:
@@ -176,6 +190,7 @@ class RedisLink:
     async def close(self) -> None:
         """Close all connections. No command may be sent afterwards."""
         self.up, self.reason = False, "the link to Redis is closed"
+        self._idle.clear()
         with suppress(RedisError, OSError):  # nothing is lost with a connection that cannot be closed well
             async with asyncio.timeout(self._deadline):
                 await self._client.aclose()
@@ -200,3 +215,17 @@ class RedisLink:
         if not self.up:
             log.info("redis_up")
         self.up = True
+
+
+def _packed(name: str | bytes | int | float, *arguments: str | bytes | int | float) -> bytes:
+    """A command as it is sent; its name may be two words (`XINFO STREAM`)."""
+    packed: bytes = pack_command((*str(name).split(), *arguments))  # type: ignore[arg-type]  # of any length
+    return packed
+
+
+async def _usable(connection: AbstractConnection) -> bool:
+    """Whether it is open, and nothing has come that nobody asked for."""
+    try:
+        return connection.is_connected and not await connection.can_read()
+    except RedisError:
+        return False
