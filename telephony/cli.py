@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import sys
 import time
@@ -11,16 +10,13 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-import uvloop
 from rich.table import Table
 
 from telephony import log, tables
-from telephony.app import App
 from telephony.client import Client
-from telephony.doors import Placement
 from telephony.errors import ConfigError, ControllerDown
 from telephony.provision import StateDirectory, provision
-from telephony.settings import LogNumbers, Settings, load
+from telephony.settings import LogNumbers, load
 from telephony.tokens import Principal, add_token, grants, revoke_principal
 
 commands = typer.Typer(
@@ -75,13 +71,10 @@ def run(
     """
     settings = load(config)
     log.configure(full_numbers=settings.log.numbers is LogNumbers.FULL)
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_run(settings, StateDirectory(state), Placement(node, api, tls, agi)))
+    # Only here: its import takes longer than the other commands do as a whole.
+    from telephony import controller
 
-
-async def _run(settings: Settings, state: StateDirectory, placement: Placement) -> None:
-    while await App(settings, state, placement).run():
-        pass  # It has lost the lease to another controller: the next one stands by.
+    controller.run(settings, StateDirectory(state), node=node, api=api, tls=tls, agi=agi)
 
 
 Json = Annotated[bool, typer.Option("--json", help="Print the JSON of the HTTP interface.")]

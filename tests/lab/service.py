@@ -41,21 +41,34 @@ class Service:
 
         Raises LabError when it does not come up.
         """
-        if self.process.version() == self.version() and self.probe() is None:
+        if self.serves():
             return False
         self.stop()
         self.start()
         return True
 
+    def serves(self) -> bool:
+        """Whether it does, with its present files."""
+        return self.process.version() == self.version() and self.probe() is None
+
     def start(self) -> None:
-        """Start it and wait until it serves.
+        """Start it and wait until it serves. Raises LabError as `wait` does."""
+        self.launch()
+        self.wait()
+
+    def launch(self) -> None:
+        """Start it, without waiting for anything."""
+        self.process.start(self.argv, self.version(), self.environment)
+
+    def wait(self) -> None:
+        """Wait until it serves, having been launched.
 
         Raises LabError, with the last lines of its log, when it ends or `limit` passes first.
         """
-        pid = self.process.start(self.argv, self.version(), self.environment)
+        pid = self.process.pid()
         deadline = time.monotonic() + self.limit
         while (reason := self.probe()) is not None:
-            if self.process.pid() != pid:
+            if pid is None or self.process.pid() != pid:
                 raise LabError(f"{self.name} ended before it served\n{self.last_lines()}")
             if time.monotonic() > deadline:
                 raise LabError(

@@ -103,12 +103,17 @@ class Site:
         self.provision()
         if not any(service.pid for service in self.services):
             self._check_addresses()
-        started = False
+        changed = [service for service in self.services if not service.serves()]
+        for service in reversed(changed):
+            service.stop()
+        for service in changed:  # At once: each waits for what it needs.
+            service.launch()
         for service in self.services:
-            changed = service.ensure()
-            self._progress(f"{service.name} {'serves' if changed else 'serves already'} (pid {service.pid})")
-            started = started or changed
-        return started
+            if service in changed:
+                service.wait()
+            how = "serves" if service in changed else "serves already"
+            self._progress(f"{service.name} {how} (pid {service.pid})")
+        return bool(changed)
 
     def provision(self) -> None:
         """Write secrets, certificate and Asterisk's files; what is there already stays.
