@@ -266,15 +266,26 @@ class Leadership:
             if isinstance(kept, Lease):
                 term.renewed(kept, sent)
                 return
-            if kept.raw:
-                # Whatever stands there: it is not ours any more.
-                self._lose(
-                    "the lease is another's", Sight().saw(kept.lease, kept.raw, None, 0, self._clock())
-                )
-                return
-            await self._take_again(term)
+            if not kept.raw:
+                await self._take_again(term)
+            elif kept.lease is not None and self._is_ours(kept.lease, term):
+                log.warning("lease_was_taken_again", token=kept.lease.token)
+                self._go_on_under(kept.lease, term, term.leased_until - TTL)  # no longer than before
+                await self._renew()
+                await self._ask_asterisk()
+            else:
+                seen = Sight().saw(kept.lease, kept.raw, None, 0, self._clock())
+                self._lose("the lease is another's", seen)
         except StoreDown:
             return  # Asterisk is asked before we act.
+
+    def _is_ours(self, lease: Lease, term: Term) -> bool:
+        """Whether we have taken it again, and the answer was lost: nobody else can serve at our address."""
+        return lease.agi == self.place.agi and lease.token > term.lease.token and lease.hold is Hold.HELD
+
+    def _go_on_under(self, lease: Lease, term: Term, sent: float) -> None:
+        term.renewed(lease, sent)
+        self._on_token(lease.token)
 
     def _wanted(self) -> Hold:
         """Without Asterisk for some time: whoever has it may lead."""
@@ -296,8 +307,7 @@ class Leadership:
         if lease is None or self.lost.is_set():
             return  # The next renewal shows whose it is.
         log.warning("lease_taken_again", token=lease.token)
-        term.renewed(lease, sent)
-        self._on_token(lease.token)
+        self._go_on_under(lease, term, sent)
         await self._ask_asterisk()
 
     async def _ask_asterisk(self) -> None:

@@ -72,6 +72,7 @@ class PassOn:
         self._host = host
         self._here = here
         self._session: aiohttp.ClientSession | None = None
+        self._unreached: Lease | None = None  # a leader who does not answer, told once
 
     @property
     def lead(self) -> Lead:
@@ -176,8 +177,11 @@ class PassOn:
                 while len(text) < LARGEST and (more := await answer.content.read(LARGEST - len(text))):
                     text += more
         except (aiohttp.ClientError, OSError) as error:
-            log.info("leader_not_reached", error=type(error).__name__)
+            if leader != self._unreached:
+                log.info("leader_not_reached", leader=leader.node, error=type(error).__name__)
+            self._unreached = leader
             raise NoAnswerError from error
+        self._unreached = None
         if answer.status == 503 and b'"no_leader"' in text:
             raise NoAnswerError
         headers = {name: answer.headers[name] for name in _TO_ASKER if name in answer.headers}

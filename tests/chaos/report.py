@@ -9,6 +9,10 @@ from dataclasses import dataclass, field
 from tests.chaos.judge import Finding, Tally
 from tests.traffic.report import NAMED, percentile, timeline
 
+APART = (
+    6.0  # s; faults of one hotline that are further apart do not meet: none lasts longer, with its recovery
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Struck:
@@ -88,22 +92,29 @@ def _calls(verdict: Verdict) -> list[str]:
 
 
 def _faults(verdict: Verdict) -> list[str]:
-    times: defaultdict[str, list[float]] = defaultdict(list)
-    count = Counter(each.kind for each in verdict.struck)
+    """All, and beside them those that no other fault of the same hotline has met."""
+    kinds: defaultdict[str, list[Struck]] = defaultdict(list)
     for each in verdict.struck:
-        if each.recovery is not None:
-            times[each.kind].append(each.recovery)
-    everything = [recovery for each in times.values() for recovery in each]
-    lines = [f"{f'faults {len(verdict.struck)}, recovery (s)':30} count    p50    p99    max"]
-    for kind in sorted(count):
-        lines.append(f"    {kind:26} {count[kind]:5} {_times(times[kind])}")
-    return [*lines, f"    {'all':26} {len(verdict.struck):5} {_times(everything)}"]
+        kinds[each.kind].append(each)
+    lines = [
+        f"{f'faults {len(verdict.struck)}, recovery (s)':30} count    p50    p99    max | alone    p50    p99    max"
+    ]
+    for kind, struck in [*sorted(kinds.items()), ("all", list(verdict.struck))]:
+        alone = [each for each in struck if _alone(each, verdict.struck)]
+        lines.append(f"    {kind:26} {_times(struck)} | {_times(alone)}")
+    return lines
 
 
-def _times(times: list[float]) -> str:
+def _alone(one: Struck, struck: Sequence[Struck]) -> bool:
+    near = (other for other in struck if other.site == one.site and abs(other.at - one.at) < APART)
+    return all(other is one for other in near)
+
+
+def _times(struck: Sequence[Struck]) -> str:
+    times = [each.recovery for each in struck if each.recovery is not None]
     if not times:
-        return "     -      -      -"
-    return f"{percentile(times, 50):6.2f} {percentile(times, 99):6.2f} {max(times):6.2f}"
+        return f"{len(struck):5}      -      -      -"
+    return f"{len(struck):5} {percentile(times, 50):6.2f} {percentile(times, 99):6.2f} {max(times):6.2f}"
 
 
 def _invariants(verdict: Verdict) -> list[str]:

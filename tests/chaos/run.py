@@ -173,14 +173,23 @@ class ChaosRun(Run):
         for call_id, shown in self._keys[name].calls.items():
             if _over(shown):
                 continue
-            async with self._sessions[name].get(f"/v1/calls/{call_id}") as response:
-                answer = await response.json()
+            status, answer = await self._call(name, call_id)
             line = f"{name}: {call_id} was {shown['situation']} when the feed last told of it"
-            if response.status == 404:
+            if status == 404:
                 emptied = any(o.what == "redis emptied" and o.site == name for o in self._world.outages)
                 (tally.forgotten if emptied else tally.unended).append(f"{line}, and nobody remembers it")
             elif not _over(answer):
                 tally.unended.append(f"{line}, and still is {answer['situation']}")
+
+    async def _call(self, name: str, call_id: str) -> tuple[int, dict[str, Any]]:
+        """What the hotline knows of a call; asked again where hundreds of such questions were too many at once."""
+        while True:
+            async with self._sessions[name].get(f"/v1/calls/{call_id}") as response:
+                if response.status in (200, 404):
+                    return response.status, await response.json()
+                if response.status != 429:
+                    response.raise_for_status()
+                await asyncio.sleep(float(response.headers["Retry-After"]))
 
     def _judged(self, tally: Tally) -> Verdict:
         deeds = [deed for sipp in self._phones.started for deed in phone_logs.read(sipp.name, sipp.log)]

@@ -205,6 +205,15 @@ def test_faults_are_counted_by_kind_with_their_recoveries() -> None:
     struck = [Struck(1.0 + n, "AMI cut", "110", "", n / 10) for n in range(1, 11)]
     struck.append(Struck(20.0, "Redis killed", "110", "", None))
     lines = text(Verdict([], struck, Tally(unmended=["Redis killed"]))).splitlines()
-    assert "    AMI cut                       10   0.60   1.00   1.00" in lines
+    assert "    AMI cut                       10   0.60   1.00   1.00 |     0      -      -      -" in lines
     assert any(line.startswith("    Redis killed") and line.endswith("-      -      -") for line in lines)
     assert "BROKEN   faults that the hotline did not recover from: 1" in lines
+
+
+def test_recovery_from_faults_that_no_other_has_met_stands_by_itself() -> None:
+    struck = [
+        Struck(at, "AMI cut", site, "", at / 10) for at, site in ((10, "110"), (12, "110"), (20, "110"))
+    ]
+    struck.append(Struck(20.5, "AMI cut", "12345", "", 0.1))
+    lines = text(Verdict([], struck)).splitlines()
+    assert "    AMI cut                        4   1.20   2.00   2.00 |     2   2.00   2.00   2.00" in lines

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 
@@ -197,6 +198,30 @@ async def test_lease_that_redis_has_forgotten_is_taken_again_under_a_higher_toke
     assert world.lease is not None
     assert (world.lease.node, world.lease.token) == ("a", 2)
     assert world.named_now.token == 2
+    assert one.may_act()
+
+
+async def test_lease_that_was_taken_again_though_the_answer_was_lost_is_known_for_ours(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = world.controller("a")
+    await soon(one.win())
+    take = world.take
+
+    async def answer_is_lost(*args: Any) -> None:
+        await take(*args)
+        raise StoreDown("the connection was cut")
+
+    world.lease, world.fence = None, 0
+    with monkeypatch.context() as lost:
+        lost.setattr(world, "take", answer_is_lost)
+        await one.refresh()
+    world.clock.now += TTL / 2
+    await one.refresh()
+    assert not one.lost.is_set()
+    assert one.term is not None
+    assert one.term.lease.token == world.named_now.token == 2
+    world.clock.now += TTL * 0.9
     assert one.may_act()
 
 
