@@ -225,7 +225,7 @@ class Call:
     what comes next and the answer still waits for news of the other legs; `told` is the last answer,
     until the caller's next conversation. `held`: the caller was taken out of a conversation that a taker is
     still in, and hears music. `earlier_calls`: how many calls of this number are remembered; None while that
-    is not known.
+    is not known. `recalled_at`: when the caller on hold was last asked to come back.
     """
 
     id: str
@@ -244,6 +244,7 @@ class Call:
     held: bool = False
     diversions: tuple[Diversion, ...] = ()
     earlier_calls: int | None = None
+    recalled_at: float | None = None
 
     def diversion(self, diversion_id: str) -> Diversion | None:
         return next((d for d in self.diversions if d.id == diversion_id), None)

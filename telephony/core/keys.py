@@ -34,6 +34,7 @@ from telephony.core.events import (
 )
 from telephony.core.partners import end, release, release_takers
 
+COMING_BACK = 2.0  # s; within this time a caller on hold who was asked to come back has come
 INVITE_GRACE = 3.0  # s; beyond the line's own limit, before Asterisk's silence counts as an answer
 MAX_TRANSFERS = 100  # per call, and as many refused presses; a key held down must not grow a record for ever
 
@@ -165,6 +166,10 @@ def resume_pressed(call: Call, event: ResumePressed) -> Decision:
         return _refuse(call, "not_held", "the caller is not on hold")
     taker = next(leg for leg in call.takers if leg.party == event.seat and not leg.released)
     live = tuple(t.id for t in call.transfers if t.live)
+    if call.recalled_at is not None and event.at - call.recalled_at < COMING_BACK:
+        # To send the caller again would take it out of the conversation that it may have come into by now.
+        return Decision(call, "comes_back_already", reply=Accepted(live))
+    call = replace(call, recalled_at=event.at)
     return Decision(call, "brought_back", (BringBack(caller.channel, taker.channel),), Accepted(live))
 
 
@@ -206,7 +211,7 @@ def give_back_pressed(call: Call, event: GiveBackPressed) -> Decision:
 
 def mute_pressed(call: Call, event: MutePressed) -> Decision:
     leg = call.leg(event.leg_id)
-    if leg is None or not leg.alive:
+    if leg is None or not leg.alive or call.ended:
         return _refuse(call, "unknown_leg", "the call has no such party")
     # Also where it is so already: whether a press that Asterisk did not answer was carried out, nobody knows.
     asked = Mute(leg.id, leg.channel, event.muted)

@@ -153,7 +153,7 @@ def _leg_joined(call: Call, event: LegJoined) -> Decision:
 def _caller_joined(call: Call, at: float) -> Decision:
     """Whoever took the caller out of the dialplan has ended its question too; to answer it is safe."""
     answer: tuple[Command, ...] = (AnswerFreed(Next.RESCUE),) if call.freed_at is not None else ()
-    call = replace(call, freed_at=None, told=None, held=False)
+    call = replace(call, freed_at=None, told=None, held=False, recalled_at=None)
     return Decision(partners.note_handovers(call, at), "caller_joined", answer)
 
 

@@ -1,4 +1,4 @@
-"""Redis is frozen, full, a replica, empty, or fails over: calls and keys go on, and afterwards it has the truth."""
+"""Redis is frozen, slow, full, a replica, empty, or fails over: calls and keys go on, and then it has the truth."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import signal
 import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, replace
 
 import aiohttp
@@ -154,6 +154,58 @@ async def test_calls_and_keys_go_on_while_redis_is(stage: Stage, watcher: Watche
     await talk.caller.hangup()
     await ring.hangup()
     await talk.taker.ended()
+    await stage.api["110"].no_calls()
+    await watcher.agrees()
+
+
+SLOW, QUICK = (
+    0.15,
+    0.02,
+)  # s that it stands still, and answers, in turn: no answer takes longer than the deadline
+
+
+@asynccontextmanager
+async def slow(watcher: Watcher) -> AsyncIterator[None]:
+    """Redis answers all the time, and late."""
+
+    async def stand_still_again_and_again() -> None:
+        while True:
+            await freeze(watcher)
+            await asyncio.sleep(SLOW)
+            await thaw(watcher)
+            await asyncio.sleep(QUICK)
+
+    task = asyncio.create_task(stand_still_again_and_again())
+    try:
+        yield
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+        await thaw(watcher)
+
+
+async def test_slow_redis_costs_a_key_a_moment_and_a_caller_nothing(
+    stage: Stage, watcher: Watcher, cast
+) -> None:
+    citizen, taker, unit = cast
+    async with slow(watcher):
+        talk = await stage.talk(citizen, taker)
+        pressed = time.monotonic()
+        status, transfer = await stage.api["110"].press("1001", "119")
+        assert status == 202, transfer
+        ring = await unit.incoming()
+        assert time.monotonic() - pressed < 1.0
+        await ring.answer()
+        await stage.hears(talk.caller, TAKER, PARTNER)
+        await talk.taker.hangup()
+        await stage.hears(talk.caller, PARTNER)
+        await stage.goes_on_hearing(talk.caller, PARTNER, seconds=1.0)
+        await stage.api["110"].transfer_in(talk.id, transfer["id"], "handed_over")
+        await watcher.ready()  # slow is not away
+    await watcher.agrees()
+    await ring.hangup()
+    await talk.caller.ended()
     await stage.api["110"].no_calls()
     await watcher.agrees()
 

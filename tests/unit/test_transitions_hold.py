@@ -51,6 +51,37 @@ class TestHold:
         assert story.call.situation is Situation.TALKING
         assert code(story.resume_key()) == "not_held"
 
+    def test_resume_again_leaves_a_caller_who_is_coming_alone_and_brings_one_who_has_not_come(self) -> None:
+        story = Story().held()
+        story.resume_key()
+        assert story.did() == ["bring back"]
+        story.wait(0.1)
+        assert story.resume_key().reply == Accepted()
+        assert story.did() == []
+        story.wait(2)
+        story.resume_key()
+        assert story.did() == ["bring back"]
+
+    def test_resume_after_another_hold_brings_the_caller_back_at_once(self) -> None:
+        story = Story().held()
+        story.resume_key()
+        story.join("k", "b9")
+        story.join("c", "b9")
+        story.hold_key()
+        story.leave("c", "b9")
+        story.leave("k", "b9")
+        assert story.call.situation is Situation.HELD
+        story.resume_key()
+        assert story.did() == ["bring back"]
+
+    def test_nobody_is_muted_who_comes_when_the_call_is_over(self) -> None:
+        story = Story().taken()
+        story.gone("k")
+        story.gone("c")
+        story.start("late", Role.TAKER, "1001")
+        decision = story.tell(MutePressed(story.at, "late", True))
+        assert code(decision) == "unknown_leg"
+
     def test_resume_without_hold_says_so(self) -> None:
         assert code(Story().taken().resume_key()) == "not_held"
 
