@@ -234,14 +234,17 @@ class App:
         """What only the leader does."""
         await self._remember()
         self.leadership.in_office = True
-        if self.redis.up and not self._calls_loaded:
-            await self._redis_up()  # It came back in between.
+        came_back = self.redis.up and not self._calls_loaded
+        if came_back:
+            await self._load_calls()
         if self._linked:
             try:
                 await self._find_truth()
             except (LinkDown, Refusal) as error:
                 self.link.drop(f"recovery failed: {error}")  # It is tried again with the next connection.
         self.leadership.knows = True
+        if came_back:
+            await self._redis_up()
         async with asyncio.TaskGroup() as lasting:
             for work in (self.feed_log.run(self.feed), self.board.run(), self.sweep.run()):
                 lasting.create_task(work)

@@ -106,6 +106,7 @@ class Leadership:
         self._unlinked_since: float | None = None
         self._blank_since: float | None = None  # that Asterisk names nobody, seen by a start without Redis
         self._reached = False  # Redis, since the start
+        self._take_unanswered = False
 
     # -- asking ------------------------------------------------------------------------------
 
@@ -144,14 +145,19 @@ class Leadership:
         if self.lost.is_set() and self.leader is None:
             with suppress(StoreDown):
                 await self.look()
-        if self.term is not None and not self.lost.is_set():
-            await self._until_we_act(self.term)
-            async with self._lock:
-                if not self.may_act():
-                    await self._renew()
-                if not self.may_act():
-                    await self._ask_asterisk()
-            await self._until_we_act(self.term)
+        term = self.term
+        if term is None or self.lost.is_set() or self.may_act():
+            return
+        await self._until_we_act(term)
+        async with self._lock:
+            if not self.may_act():
+                await self._renew()
+            if not self.may_act():
+                await self._ask_asterisk()
+        await self._until_we_act(term)
+        async with self._lock:
+            if not self.may_act():
+                await self._ask_asterisk()  # What it said before we waited is old by now.
 
     async def _until_we_act(self, term: Term) -> None:
         """Wait until whoever led before us acts no more, if it is known when that will be."""
@@ -281,9 +287,11 @@ class Leadership:
 
     def _is_ours(self, lease: Lease, term: Term) -> bool:
         """Whether we have taken it again, and the answer was lost: nobody else can serve at our address."""
-        return lease.agi == self.place.agi and lease.token > term.lease.token and lease.hold is Hold.HELD
+        mine = lease.agi == self.place.agi and lease.hold is Hold.HELD
+        return self._take_unanswered and mine and lease.token > term.lease.token
 
     def _go_on_under(self, lease: Lease, term: Term, sent: float) -> None:
+        self._take_unanswered = False
         term.renewed(lease, sent)
         self._on_token(lease.token)
 
@@ -303,7 +311,9 @@ class Leadership:
         if not term.owns(self._clock()):
             return
         sent, place = self._clock(), self.place
+        self._take_unanswered = True
         lease = await self._store.take(b"", term.lease.token, place.node, place.api, place.agi)
+        self._take_unanswered = False
         if lease is None or self.lost.is_set():
             return  # The next renewal shows whose it is.
         log.warning("lease_taken_again", token=lease.token)
@@ -352,9 +362,11 @@ class Leadership:
         # Until then whoever led before us may act, and who follows us is told that nobody does.
         await self._until_we_act(term)
         async with self._lock:
-            held = term.lease
+            held, others_may_act = term.lease, term.acts_from > self._clock()
             self.term = None
             term.lost = True
+            if others_may_act:
+                return  # It runs out: whoever follows us is not told that nobody acts.
             try:
                 await self._store.renew(held, Hold.RELEASED)
             except StoreDown as error:

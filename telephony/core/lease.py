@@ -147,11 +147,11 @@ class Sight:
 
         Also where the last holder is gone for certain: it may not have led for long enough itself.
         """
-        named = self.named.token if self.named is not None else 0
-        if self.lease is None:
-            return named > 0
-        # Who has released it may have been followed by one who led without Redis, under a higher token.
-        return self.lease.hold is not Hold.RELEASED or named > self.lease.token
+        named = self.named or Named()
+        if self.lease is None or self.lease.hold is not Hold.RELEASED:
+            return named.token > 0 or self.lease is not None
+        # Who has released it may have been followed by one who led without Redis.
+        return named.token > 0 and (named.token, named.agi) != (self.lease.token, self.lease.agi)
 
 
 def may_begin_without_redis(named: Named, agi: str, blank_for: float) -> bool:

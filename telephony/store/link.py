@@ -116,11 +116,18 @@ class RedisLink:
             await connection.send_packed_command(packed, check_health=False)
             answers = [await self._answer(connection, str(command[0])) for command in commands]
         except BaseException:
-            await connection.disconnect(nowait=True)  # what is still to come answers nobody
-            await self._client.connection_pool.release(connection)
+            await self._give_up(connection)
             raise
         self._idle.append(connection)
         return answers
+
+    async def _give_up(self, connection: AbstractConnection) -> None:
+        """Close it, for what is still to come on it answers nobody; and the idle ones, which may be as dead, or go to
+        a master that is none any more, without a sign of it."""
+        dead, self._idle = [connection, *self._idle], []
+        for each in dead:
+            await each.disconnect(nowait=True)
+            await self._client.connection_pool.release(each)
 
     async def _connection(self) -> AbstractConnection:
         """The one that was used last; from the pool, which connects, if that has been closed or there is none."""

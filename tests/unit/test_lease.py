@@ -137,6 +137,7 @@ def test_only_who_has_released_it_acts_no_more() -> None:
     assert seen(Hold.OFFERED).told(named(), 100.0).others_may_act()
     assert not seen(Hold.RELEASED).told(named(), 100.0).others_may_act()
     assert seen(Hold.OFFERED).told(NOBODY, 100.0).others_may_act()  # Asterisk was reloaded in between
+    assert seen(Hold.RELEASED).told(named(1, agi="127.0.0.1:4600"), 100.0).others_may_act()  # after a reload
     assert seen(Hold.RELEASED).told(named(8), 100.0).others_may_act()  # led since, while Redis was away
 
 

@@ -165,6 +165,25 @@ class TestDeadline:
         answers = await asyncio.gather(*(link.ask(("GET", "b")) for _ in range(CONNECTIONS)))
         assert answers == [[b"of b"]] * CONNECTIONS
 
+    async def test_one_failure_is_enough_to_give_up_every_connection_that_was_open_before(
+        self, server: RedisServer, link: RedisLink, redis: Redis
+    ) -> None:
+        async def ours() -> set[str]:
+            return {each["id"] for each in await redis.client_list()} - {str(await redis.client_id())}
+
+        await asyncio.gather(*(link.ask(("GET", "a")) for _ in range(CONNECTIONS)))
+        before = await ours()
+        assert len(before) > 2
+        server.freeze()
+        with pytest.raises(StoreDown):
+            await link.ask(("GET", "a"))
+        server.thaw()
+        assert await link.probe()  # at once, and not after as many tries as there were connections
+        deadline = time.monotonic() + 2
+        while left := before & await ours():
+            assert time.monotonic() < deadline, f"still open: {left}"
+            await asyncio.sleep(0.02)
+
     async def test_a_caller_that_is_cancelled_leaves_the_link_whole(
         self, link: RedisLink, redis: Redis
     ) -> None:
