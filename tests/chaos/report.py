@@ -9,9 +9,7 @@ from dataclasses import dataclass, field
 from tests.chaos.judge import Finding, Tally
 from tests.traffic.report import NAMED, percentile, timeline
 
-APART = (
-    6.0  # s; faults of one hotline that are further apart do not meet: none lasts longer, with its recovery
-)
+APART = 6.0  # s; no fault lasts longer, with its recovery: those of one hotline that are further apart do not meet
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,9 @@ import pytest
 
 from tests.lab.paths import CHECKOUT, SITES, DebianRoot, hotline_file
 from tests.lab.site import Site
-from tests.lab.stage import Stage
+from tests.lab.softphone import Softphone
+from tests.lab.softphone_call import Call
+from tests.lab.stage import SIP, TAKER, Stage
 
 CHANNELS_GONE = 3.0  # seconds after a test
 POLL = 0.1  # seconds
@@ -129,3 +131,22 @@ async def stage(lab: Lab, no_channel_left: None) -> AsyncIterator[Stage]:
     states = {name: site.state for name, site in lab.sites.items()}
     async with Stage(states, logs=None) as stage:
         yield stage
+
+
+async def ring_partner(
+    stage: Stage, cast: tuple[Softphone, Softphone, Softphone], digits: str = "*2"
+) -> tuple[Call, Call, Call]:
+    """Citizen and taker talk, the taker's phone sends the line's code, and the partner's phone rings.
+
+    12345 (`*1`) may ring for 25 s; the fire brigade (`*2`) is given up after 3 s in tests.
+    """
+    citizen, taker, unit = cast
+    caller = await citizen.dial(f"sip:110@{SIP['110']}", number="13800138000")
+    ring = await taker.incoming()
+    await ring.answer()
+    await caller.answered()
+    await stage.hears(caller, TAKER)
+    await ring.dtmf(digits)
+    partner = await unit.incoming()
+    await partner.ring()
+    return caller, ring, partner

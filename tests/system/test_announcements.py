@@ -13,7 +13,7 @@ from tests.lab.softphone import Softphone
 from tests.lab.softphone_call import Call
 from tests.lab.stage import CALLER, PARTNER, SIP, TAKER, Stage
 from tests.lab.words import longest_silence
-from tests.system.conftest import Lab
+from tests.system.conftest import Lab, ring_partner
 
 NO_HOLE = 2.0  # s; the longest that a caller may hear nothing
 AT_ONCE = 0.5  # s
@@ -36,25 +36,6 @@ def guarded(request: pytest.FixtureRequest, lab: Lab, cast) -> None:
     """Once with a controller, once without."""
     if request.param == "dialplan alone":
         lab.sites["110"].stop_controller()
-
-
-async def ring_partner(
-    stage: Stage, cast: tuple[Softphone, Softphone, Softphone], digits: str = "*2"
-) -> tuple[Call, Call, Call]:
-    """Citizen and taker talk, the taker's phone sends the line's code, and the partner's phone rings.
-
-    12345 (`*1`) may ring for 25 s; the fire brigade (`*2`) is given up after 3 s in tests.
-    """
-    citizen, taker, unit = cast
-    caller = await citizen.dial(f"sip:110@{SIP['110']}", number="13800138000")
-    ring = await taker.incoming()
-    await ring.answer()
-    await caller.answered()
-    await stage.hears(caller, TAKER)
-    await ring.dtmf(digits)
-    partner = await unit.incoming()
-    await partner.ring()
-    return caller, ring, partner
 
 
 def silence(stage: Stage, call: Call, since: float) -> float:

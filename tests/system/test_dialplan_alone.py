@@ -14,7 +14,7 @@ import pytest
 from tests.lab.softphone import Softphone
 from tests.lab.softphone_errors import CallFailedError, PhoneError
 from tests.lab.stage import BOTH_LEFT, CALLER, PARTNER, SIP, TAKER, Stage
-from tests.system.conftest import Lab
+from tests.system.conftest import Lab, ring_partner
 
 
 @pytest.fixture
@@ -111,11 +111,7 @@ async def test_dialplans_invite_is_the_same_as_the_controllers(stage: Stage, lab
 async def test_caller_who_waits_alone_gets_the_partner_or_the_seat_again(stage: Stage, cast, stopped) -> None:
     citizen, taker, _ = cast
     unit = await stage.unit("119")
-    caller, ring, _ = await talk(citizen, taker)
-    await stage.hears(caller, TAKER)
-    await ring.dtmf("*2")
-    partner = await unit.incoming()
-    await partner.ring()
+    caller, ring, partner = await ring_partner(stage, (citizen, taker, unit))
     await ring.hangup()
     await stage.hears_music(caller)
 
@@ -142,11 +138,7 @@ async def test_caller_whose_partner_refuses_as_the_taker_leaves_comes_back(
 ) -> None:
     citizen, taker, _ = cast
     unit = await stage.unit("119")
-    caller, ring, _ = await talk(citizen, taker)
-    await stage.hears(caller, TAKER)
-    await ring.dtmf("*2")
-    partner = await unit.incoming()
-    await partner.ring()
+    caller, ring, partner = await ring_partner(stage, (citizen, taker, unit))
 
     if first == "taker":
         await ring.hangup()
