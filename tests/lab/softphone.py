@@ -23,7 +23,7 @@ import socket
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -276,6 +276,9 @@ class Softphones:
         failures = [outcome for outcome in outcomes if isinstance(outcome, Exception)]
         if failures:
             raise ExceptionGroup("softphones that did not end well", failures)
+
+    def __iter__(self) -> Iterator[Softphone]:
+        return iter(self._phones)
 
     async def add(
         self,

@@ -19,6 +19,7 @@ from tests.lab.api import Api
 from tests.lab.lamp import Lamp
 from tests.lab.softphone import Softphone, Softphones
 from tests.lab.softphone_call import Call
+from tests.lab.stalls import Stalls
 from tests.lab.wire import SipPacket, Wire
 
 CALLER, TAKER, PARTNER = 530, 1130, 1790  # Hz
@@ -43,9 +44,15 @@ class Talk:
 
 
 class Stage:
-    """`states` gives each hotline's state directory, where its passwords and tokens lie."""
+    """`states` gives each hotline's state directory, where its passwords and tokens lie.
 
-    def __init__(self, states: dict[str, Path], logs: Path | None = None) -> None:
+    `stalls` are the machine's, if somebody watches them.
+    """
+
+    def __init__(
+        self, states: dict[str, Path], logs: Path | None = None, stalls: Stalls | None = None
+    ) -> None:
+        self.stalls = stalls or Stalls()
         self._states = states
         self._stack = AsyncExitStack()
         self._logs = logs
@@ -193,11 +200,12 @@ class Stage:
     def allowed_gap(self, since: float, until: float, *speakers: Call) -> float:
         """The largest space between two packets, in ms, that a listener may see: one frame plus 10 ms.
 
-        Where a phone itself was later than its frame (a busy machine), what it left out is not ours.
+        Where a phone itself was later than its frame (a busy machine), what it left out is not ours; nor is the
+        time for which the machine stood still.
         """
         sent = [self.wire.sent(call.phone.bind, call.call_id).between(since, until) for call in speakers]
         own = [length for stream in sent for at, length in stream.gaps_ms if since < at and stream.packets]
-        return max([FRAME, *own]) + 10.0
+        return max([FRAME, *own]) + 10.0 + self.stalls.longest_ms(since, until)
 
     def _secret(self, site: str, name: str) -> dict[str, str]:
         text = (self._states[site] / "secrets" / name).read_text(encoding="utf-8")

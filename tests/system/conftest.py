@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +21,8 @@ from tests.lab.site import Site
 from tests.lab.softphone import Softphone
 from tests.lab.softphone_call import Call
 from tests.lab.stage import SIP, TAKER, Stage
+from tests.lab.stalls import Stalls
+from tests.lab.witness import Witness, tell_steps
 
 CHANNELS_GONE = 3.0  # seconds after a test
 POLL = 0.1  # seconds
@@ -28,10 +30,11 @@ POLL = 0.1  # seconds
 
 @dataclass(frozen=True, slots=True)
 class Lab:
-    """The two hotlines by name, and where their files and logs are."""
+    """The two hotlines by name, where their files and logs are, and when the machine stood still."""
 
     sites: dict[str, Site]
     state: Path
+    stalls: Stalls
 
     def channels(self) -> dict[str, list[str]]:
         """The names of Asterisk's channels by site, without sites that have none or are down."""
@@ -75,7 +78,8 @@ class Lab:
         """Bring back whatever a test has broken."""
         for site in self.sites.values():
             for service in site.services:
-                service.ensure()
+                if service.ensure() and service is site.asterisk:
+                    tell_steps(site)
 
 
 def _config(name: str, state: Path) -> Path:
@@ -100,11 +104,14 @@ def lab(request: pytest.FixtureRequest) -> Iterator[Lab]:
     """Hotlines 110 and 12345, ready; their files are kept and named when a test has failed."""
     state = Path(tempfile.mkdtemp(prefix="lab-"))
     root = DebianRoot.from_environment()
-    lab = Lab({name: Site(name, state / name, root, config=_config(name, state)) for name in SITES}, state)
+    sites = {name: Site(name, state / name, root, config=_config(name, state)) for name in SITES}
+    lab = Lab(sites, state, Stalls())
     try:
         with ThreadPoolExecutor(len(SITES)) as pool:
-            list(pool.map(Site.start, lab.sites.values()))
-        yield lab
+            list(pool.map(Site.start, sites.values()))
+            list(pool.map(tell_steps, sites.values()))
+        with lab.stalls:
+            yield lab
     finally:
         for site in lab.sites.values():
             site.stop()
@@ -115,9 +122,29 @@ def lab(request: pytest.FixtureRequest) -> Iterator[Lab]:
 
 
 @pytest.fixture(autouse=True)
-async def no_channel_left(lab: Lab) -> AsyncIterator[None]:
-    """Every test starts with everything up, and fails when it leaves a channel in either Asterisk."""
+async def witness(lab: Lab) -> Witness:
+    """Every test starts with everything up; what is seen from then on is for its report when it fails."""
     await asyncio.to_thread(lab.mend)
+    return Witness(lab.sites.values())
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Function, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """A failed test tells what its phones, the wire and the logs have seen."""
+    report = yield
+    if report.failed and (witness := item.funcargs.get("witness")) is not None:
+        stage = item.funcargs.get("stage") or getattr(item.funcargs.get("house"), "stage", None)
+        if stage is not None and call.when == "call":
+            report.sections.extend(witness.stage(stage))
+        report.sections.extend(witness.logs())
+    return report
+
+
+@pytest.fixture(autouse=True)
+async def no_channel_left(lab: Lab, witness: Witness) -> AsyncIterator[None]:
+    """A test fails when it leaves a channel in either Asterisk."""
     yield
     # In a thread: phones of the test, in its loop, may still be answering.
     if left := await asyncio.to_thread(lab.channels_left):
@@ -129,7 +156,7 @@ async def no_channel_left(lab: Lab) -> AsyncIterator[None]:
 async def stage(lab: Lab, no_channel_left: None) -> AsyncIterator[Stage]:
     """Phones and the wire for one test."""
     states = {name: site.state for name, site in lab.sites.items()}
-    async with Stage(states, logs=None) as stage:
+    async with Stage(states, stalls=lab.stalls) as stage:
         yield stage
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from tests.lab.rtp import Stream
 from tests.lab.softphone import Softphone
 from tests.lab.softphone_call import Call
 from tests.lab.stage import CALLER, PARTNER, SIP, TAKER, Stage
@@ -18,6 +19,7 @@ from tests.system.conftest import Lab
 
 OTHER = 2310  # Hz: the late comer's tone
 FIRE = CALLER  # the tone of 119's phone where no citizen is on the stage
+ROOM_OPEN = 880  # Hz (asterisk-conf/indications.conf)
 DOOR = f"sip:8000@{SIP['110']}"
 
 
@@ -119,6 +121,23 @@ async def test_one_key_calls_everybody_in_at_once_and_each_hears_the_others(
         assert sound.getnframes() / sound.getframerate() > 0.5
 
 
+async def test_the_first_one_hears_that_the_room_is_open_and_then_the_others(stage: Stage, officers) -> None:
+    status, answer = await stage.api["110"].press("1001", "room")
+    assert status == 202, answer
+    seat, agent, _ = await asyncio.gather(*(phone.incoming() for phone in officers))
+
+    await seat.answer()
+
+    def heard() -> Stream:
+        return stage.wire.received(seat.phone.bind, seat.call_id)
+
+    await stage.wire.until(lambda: heard().first_heard(ROOM_OPEN), "the tone of an open room")
+    await room_is(stage, lambda room: members(room) == {"1001"})
+    await agent.answer()
+    await stage.hears(seat, PARTNER)
+    await stage.hears(agent, TAKER)
+
+
 async def test_who_is_busy_or_does_not_answer_is_shown_and_nobody_waits_for_them(
     stage: Stage, officers
 ) -> None:
@@ -153,11 +172,12 @@ async def test_late_comer_joins_with_the_pin_over_the_line_and_from_a_seat(
     await stage.hears(late, TAKER, PARTNER, FIRE)
     await until(lambda: hears_other(stage, seat), "the seat hears the late comer")
     await room_is(stage, lambda room: "120" in members(room))
+    await late.hangup()
     second = await stage.seat("1002", tone=OTHER)
     from_seat = await say_pin(stage, second, pin(lab))
     await stage.hears(from_seat, TAKER, PARTNER, FIRE)
     await room_is(stage, lambda room: "1002" in members(room))
-    for call in (late, from_seat, agent, fire):
+    for call in (from_seat, agent, fire):
         await call.hangup()
     await seat.ended()
 

@@ -1,0 +1,49 @@
+"""Who writes down when the machine stood still."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+
+import pytest
+
+from tests.lab.stalls import PRIORITY, Stalls
+
+HELD_UP = 0.03  # seconds
+HOG = f"import time; until = time.monotonic() + {HELD_UP}\nwhile time.monotonic() < until: pass"
+
+
+def hog(core: int, priority: int) -> tuple[float, float]:
+    """Have a core to ourselves for a while; from when to when."""
+    began = time.time()
+    argv = ["chrt", "--rr", str(priority), "taskset", "--cpu-list", str(core), sys.executable, "-ISc", HOG]
+    subprocess.run(argv, check=True)
+    return began, time.time()
+
+
+@pytest.fixture
+def core() -> int:
+    """One that we may use; skips where a process may not go ahead of others."""
+    if subprocess.run(["chrt", "--rr", str(PRIORITY), "true"], capture_output=True).returncode:
+        pytest.skip("needs the right to go ahead of other processes")
+    return min(os.sched_getaffinity(0))
+
+
+def test_a_core_taken_away_is_a_stall(core: int) -> None:
+    with Stalls() as stalls:
+        began, ended = hog(core, PRIORITY + 1)
+        found = stalls.longest_ms(began, ended)
+        assert HELD_UP * 1000 - 10 < found < (ended - began) * 1000 + 10
+        assert stalls.between(began - 2, began - 1) == []
+
+
+def test_work_that_may_not_go_ahead_of_us_is_none(core: int) -> None:
+    with Stalls() as stalls:
+        began, ended = hog(core, PRIORITY - 1)
+        assert stalls.longest_ms(began, ended) < HELD_UP * 1000 - 10
+
+
+def test_nobody_watches_nothing_is_excused() -> None:
+    assert Stalls().longest_ms(0, time.time()) == 0

@@ -1,0 +1,93 @@
+"""Moments in which the machine itself stood still: a virtual one whose host gave its cores to somebody else.
+
+    with Stalls() as stalls:
+        ...                                   # calls happen
+        stalls.longest_ms(since, until)
+
+On every core a small process that goes ahead of everything else, Asterisk too, wakes every few milliseconds and
+writes down when it was woken late. Nothing that runs in this machine can hold it up, so what it missed is nobody's
+doing here. Without the right to go ahead (sched(7)) nobody watches, and there are no stalls to excuse anything.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import struct
+import subprocess
+import sys
+import time
+from typing import NamedTuple, Self
+
+PRIORITY = 11  # one above Asterisk's in the lab (site.py)
+PERIOD = 0.005  # seconds
+LATE = 0.004  # seconds after its time that are a stall
+RECORD = struct.Struct("dd")
+
+
+class Stall(NamedTuple):
+    """When a core should have woken a process, and when it did; Unix seconds."""
+
+    began: float
+    ended: float
+
+
+class Stalls:
+    """What the watchers have written down; a context manager, in which they watch from the first moment on."""
+
+    def __init__(self) -> None:
+        self._watchers: list[subprocess.Popen[bytes]] = []
+        self._seen: list[Stall] = []
+
+    def __enter__(self) -> Self:
+        chrt = shutil.which("chrt")
+        ahead = [chrt or "chrt", "--rr", str(PRIORITY)]
+        if chrt is None or subprocess.run([*ahead, "true"], capture_output=True).returncode:
+            return self
+        for core in sorted(os.sched_getaffinity(0)):
+            watcher = subprocess.Popen(
+                [*ahead, sys.executable, "-IS", __file__, str(core)], stdout=subprocess.PIPE
+            )
+            self._watchers.append(watcher)
+        for watcher in self._watchers:
+            assert watcher.stdout is not None
+            watcher.stdout.read(RECORD.size)  # it watches
+            os.set_blocking(watcher.stdout.fileno(), False)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for watcher in self._watchers:
+            watcher.kill()
+            watcher.communicate()
+
+    def between(self, since: float, until: float) -> list[Stall]:
+        """Those that any part of this time was lost to."""
+        self._read()
+        return [stall for stall in self._seen if stall.began < until and since < stall.ended]
+
+    def longest_ms(self, since: float, until: float) -> float:
+        """The length of the longest of them, in ms; 0 without one."""
+        return max(((stall.ended - stall.began) * 1000 for stall in self.between(since, until)), default=0.0)
+
+    def _read(self) -> None:
+        for watcher in self._watchers:
+            assert watcher.stdout is not None
+            while found := watcher.stdout.read(RECORD.size):
+                self._seen.append(Stall(*RECORD.unpack(found)))
+
+
+def _watch(core: int) -> None:
+    os.sched_setaffinity(0, {core})
+    os.write(sys.stdout.fileno(), RECORD.pack(0, 0))
+    due = time.monotonic() + PERIOD
+    while True:
+        time.sleep(max(0.0, due - time.monotonic()))
+        late = time.monotonic() - due
+        if late > LATE:
+            now = time.time()
+            os.write(sys.stdout.fileno(), RECORD.pack(now - late, now))
+        due = time.monotonic() + PERIOD
+
+
+if __name__ == "__main__":
+    _watch(int(sys.argv[1]))
