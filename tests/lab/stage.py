@@ -204,8 +204,9 @@ class Stage:
         time for which the machine stood still.
         """
         sent = [self.wire.sent(call.phone.bind, call.call_id).between(since, until) for call in speakers]
+        lost = self.stalls.longest_ms(since, until)
         own = [length for stream in sent for at, length in stream.gaps_ms if since < at and stream.packets]
-        return max([FRAME, *own]) + 10.0 + self.stalls.longest_ms(since, until)
+        return max([FRAME + lost, *own]) + 10.0
 
     def _secret(self, site: str, name: str) -> dict[str, str]:
         text = (self._states[site] / "secrets" / name).read_text(encoding="utf-8")

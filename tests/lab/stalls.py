@@ -5,8 +5,9 @@
         stalls.longest_ms(since, until)
 
 On every core a small process that goes ahead of everything else, Asterisk too, wakes every few milliseconds and
-writes down when it was woken late. Nothing that runs in this machine can hold it up, so what it missed is nobody's
-doing here. Without the right to go ahead (sched(7)) nobody watches, and there are no stalls to excuse anything.
+writes down when it was woken late. Nothing that runs in this machine can hold it up, but for a program that has kept
+a core to itself for a second (sched_rt_runtime_us), so what it missed is nobody's doing here. Without the right to go
+ahead (sched(7)) nobody watches, and there are no stalls to excuse anything.
 """
 
 from __future__ import annotations
@@ -60,6 +61,11 @@ class Stalls:
             watcher.kill()
             watcher.communicate()
 
+    @property
+    def watched(self) -> bool:
+        """Whether anybody watches."""
+        return bool(self._watchers)
+
     def between(self, since: float, until: float) -> list[Stall]:
         """Those that any part of this time was lost to."""
         self._read()
@@ -72,15 +78,17 @@ class Stalls:
     def _read(self) -> None:
         for watcher in self._watchers:
             assert watcher.stdout is not None
+            assert watcher.poll() is None, "who watches for stalls is dead"
             while found := watcher.stdout.read(RECORD.size):
                 self._seen.append(Stall(*RECORD.unpack(found)))
 
 
 def _watch(core: int) -> None:
+    parent = os.getppid()
     os.sched_setaffinity(0, {core})
     os.write(sys.stdout.fileno(), RECORD.pack(0, 0))
     due = time.monotonic() + PERIOD
-    while True:
+    while os.getppid() == parent:
         time.sleep(max(0.0, due - time.monotonic()))
         late = time.monotonic() - due
         if late > LATE:

@@ -12,7 +12,9 @@ if TYPE_CHECKING:
     from tests.lab.stage import Stage
 
 STEPS = "steps.log"  # every step of Asterisk's dialplan
-MOST_LINES = 400  # of one log
+MOST_LINES = 4000  # of one log; who waits in the dialplan takes 500 steps a second
+
+_writes: dict[Path, int | None] = {}  # which Asterisk, by its pid, has been told to
 
 
 class Witness:
@@ -36,13 +38,19 @@ class Witness:
         return [
             *((repr(phone), phone.story()) for phone in stage.phones),
             ("SIP", "\n".join(map(str, stage.wire.sip()))),
-            ("the machine stood still", "\n".join(stalls) or "never"),
+            (
+                "the machine stood still",
+                "\n".join(stalls) or ("never" if stage.stalls.watched else "nobody watched"),
+            ),
         ]
 
 
 def tell_steps(site: Site) -> None:
-    """Have Asterisk, which has just started, write its dialplan's steps down."""
-    site.asterisk_cli(f"logger add channel {STEPS} verbose(3)")
+    """Have Asterisk write its dialplan's steps down, unless it has been told since its start."""
+    pid = site.asterisk.pid
+    if _writes.get(site.state) != pid:
+        site.asterisk_cli(f"logger add channel {STEPS} verbose(3)")
+        _writes[site.state] = pid
 
 
 def _logs(site: Site) -> list[Path]:

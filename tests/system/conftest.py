@@ -78,8 +78,8 @@ class Lab:
         """Bring back whatever a test has broken."""
         for site in self.sites.values():
             for service in site.services:
-                if service.ensure() and service is site.asterisk:
-                    tell_steps(site)
+                service.ensure()
+            tell_steps(site)
 
 
 def _config(name: str, state: Path) -> Path:

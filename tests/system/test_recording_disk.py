@@ -49,10 +49,9 @@ async def test_calls_go_on_while_people_are_told_that_recordings_have_no_room(
     citizen, taker, unit = await asyncio.gather(stage.citizen(), stage.seat("1001"), stage.unit("119"))
     assert 'telephony_recording_disk_low{hotline="110"} 1.0' in await warned("recording_disk_full")
     monitor = lab.sites["110"].state / "asterisk/spool/monitor"
-    began = time.time()
 
     talk = await stage.talk(citizen, taker)
-    await stage.hears(talk.caller, TAKER)
+    began = await stage.hears(talk.caller, TAKER)
     await stage.wire.until(
         lambda: sum(file.stat().st_size for file in monitor.iterdir()) > (TMPFS - 8) * 1024,
         "a full disk",
