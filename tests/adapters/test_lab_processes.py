@@ -46,6 +46,16 @@ class TestProcess:
         assert again.pid() == pid
         assert again.version() == "one"
 
+    def test_program_with_a_priority_has_it_and_is_found_from_its_first_moment_on(
+        self, process: Process
+    ) -> None:
+        try:
+            pid = process.start(SLEEP, priority=10)
+        except PermissionError as reason:
+            pytest.skip(f"needs the right to go ahead of other processes: {reason}")
+        assert [process.pid() for _ in range(20)] == [pid] * 20
+        assert (os.sched_getscheduler(pid), os.sched_getparam(pid).sched_priority) == (os.SCHED_RR, 10)
+
     def test_program_outlives_the_interpreter_that_started_it(self, process: Process) -> None:
         code = (
             "import sys; from pathlib import Path; from tests.lab.processes import Process;"

@@ -20,7 +20,7 @@ class Service:
     """What to start, how to tell that it serves (`probe` answers None), and how long that may take.
 
     `files` names what the program has read: when one changes, `ensure` starts it anew.
-    `limit` is in seconds.
+    `limit` is in seconds. `priority` is as for Process.start.
     """
 
     name: str
@@ -30,6 +30,7 @@ class Service:
     limit: float
     files: Callable[[], Iterable[Path]] = tuple
     environment: Mapping[str, str] = field(default_factory=dict)
+    priority: int | None = None
 
     @property
     def pid(self) -> int | None:
@@ -58,7 +59,7 @@ class Service:
 
     def launch(self) -> None:
         """Start it, without waiting for anything."""
-        self.process.start(self.argv, self.version(), self.environment)
+        self.process.start(self.argv, self.version(), self.environment, self.priority)
 
     def wait(self) -> None:
         """Wait until it serves, having been launched.

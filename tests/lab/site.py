@@ -22,6 +22,7 @@ from tests.lab.service import Service
 
 LONGEST_STATE_PATH = 70  # bytes: Asterisk's console socket lies below it, and a socket's path ends at 107
 PROVISION_LIMIT = 60.0  # seconds
+PRIORITY = 10  # Asterisk's, of 99
 
 
 LOGS = {"redis": "redis.log", "asterisk": "asterisk.out", "controller": "controller.jsonl"}
@@ -29,16 +30,16 @@ SECOND = "second.jsonl"  # log of the controller that stands by, where there is 
 
 
 @cache
-def _ahead() -> tuple[str, ...]:
+def _priority() -> int | None:
     """What lets calls' audio go ahead of other work on the machine, where this machine allows it (sched(7)).
 
     Not Asterisk's own option -p: its watchdog `astcanary` cannot run outside the root, and without it Asterisk
     gives the priority up after a minute.
     """
     chrt = shutil.which("chrt")
-    if chrt is None or subprocess.run([chrt, "--rr", "10", "true"], capture_output=True).returncode:
-        return ()
-    return chrt, "--rr", "10"
+    if chrt is None or subprocess.run([chrt, "--rr", str(PRIORITY), "true"], capture_output=True).returncode:
+        return None
+    return PRIORITY
 
 
 def site_processes(state: Path) -> dict[str, Process]:
@@ -194,10 +195,11 @@ class Site:
         return Service(
             name="Asterisk",
             process=self._processes["asterisk"],
-            argv=[*_ahead(), *self.root.argv("usr/sbin/asterisk", "-f", "-C", str(self.asterisk_conf))],
+            argv=self.root.argv("usr/sbin/asterisk", "-f", "-C", str(self.asterisk_conf)),
             probe=lambda: probes.asterisk(self.cli),
             limit=60.0,
             files=lambda: [self.asterisk_conf, self.asterisk_conf.parent / "etc"],
+            priority=_priority(),
         )
 
     def _controller_service(self) -> Service:
