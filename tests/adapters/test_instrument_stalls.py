@@ -9,7 +9,8 @@ import time
 
 import pytest
 
-from tests.lab.stalls import PRIORITY, Stalls
+from tests.lab.processes import may_go_ahead
+from tests.lab.stalls import AHEAD, Stalls
 
 HELD_UP = 0.03  # seconds
 HOG = f"import time; until = time.monotonic() + {HELD_UP}\nwhile time.monotonic() < until: pass"
@@ -26,14 +27,14 @@ def hog(core: int, priority: int) -> tuple[float, float]:
 @pytest.fixture
 def core() -> int:
     """One that we may use; skips where a process may not go ahead of others."""
-    if subprocess.run(["chrt", "--rr", str(PRIORITY), "true"], capture_output=True).returncode:
+    if not may_go_ahead(AHEAD):
         pytest.skip("needs the right to go ahead of other processes")
     return min(os.sched_getaffinity(0))
 
 
 def test_a_core_taken_away_is_a_stall(core: int) -> None:
     with Stalls() as stalls:
-        began, ended = hog(core, PRIORITY + 1)
+        began, ended = hog(core, AHEAD + 1)
         found = stalls.longest_ms(began, ended)
         assert HELD_UP * 1000 - 10 < found < (ended - began) * 1000 + 10
         assert stalls.between(began - 2, began - 1) == []
@@ -41,7 +42,7 @@ def test_a_core_taken_away_is_a_stall(core: int) -> None:
 
 def test_work_that_may_not_go_ahead_of_us_is_none(core: int) -> None:
     with Stalls() as stalls:
-        began, ended = hog(core, PRIORITY - 1)
+        began, ended = hog(core, AHEAD - 1)
         assert stalls.longest_ms(began, ended) < HELD_UP * 1000 - 10
 
 

@@ -11,35 +11,20 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable
-from functools import cache
 from pathlib import Path
 
 from tests.lab import probes
 from tests.lab.hotline import Hotline, Secrets
 from tests.lab.paths import CHECKOUT, DebianRoot, LabError, hotline_file
-from tests.lab.processes import Process
+from tests.lab.processes import PRIORITY, Process, may_go_ahead
 from tests.lab.service import Service
 
 LONGEST_STATE_PATH = 70  # bytes: Asterisk's console socket lies below it, and a socket's path ends at 107
 PROVISION_LIMIT = 60.0  # seconds
-PRIORITY = 10  # Asterisk's, of 99
 
 
 LOGS = {"redis": "redis.log", "asterisk": "asterisk.out", "controller": "controller.jsonl"}
 SECOND = "second.jsonl"  # log of the controller that stands by, where there is one
-
-
-@cache
-def _priority() -> int | None:
-    """What lets calls' audio go ahead of other work on the machine, where this machine allows it (sched(7)).
-
-    Not Asterisk's own option -p: its watchdog `astcanary` cannot run outside the root, and without it Asterisk
-    gives the priority up after a minute.
-    """
-    chrt = shutil.which("chrt")
-    if chrt is None or subprocess.run([chrt, "--rr", str(PRIORITY), "true"], capture_output=True).returncode:
-        return None
-    return PRIORITY
 
 
 def site_processes(state: Path) -> dict[str, Process]:
@@ -199,7 +184,9 @@ class Site:
             probe=lambda: probes.asterisk(self.cli),
             limit=60.0,
             files=lambda: [self.asterisk_conf, self.asterisk_conf.parent / "etc"],
-            priority=_priority(),
+            # So that calls' audio goes ahead of other work. Not Asterisk's own option -p: its watchdog `astcanary`
+            # cannot run outside the root, and without it Asterisk gives the priority up after a minute.
+            priority=PRIORITY if may_go_ahead(PRIORITY) else None,
         )
 
     def _controller_service(self) -> Service:

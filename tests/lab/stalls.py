@@ -13,14 +13,16 @@ ahead (sched(7)) nobody watches, and there are no stalls to excuse anything.
 from __future__ import annotations
 
 import os
-import shutil
 import struct
 import subprocess
 import sys
 import time
 from typing import NamedTuple, Self
 
-PRIORITY = 11  # one above Asterisk's in the lab (site.py)
+from tests.lab.paths import CHECKOUT
+from tests.lab.processes import PRIORITY, may_go_ahead
+
+AHEAD = PRIORITY + 1  # of Asterisk too
 PERIOD = 0.005  # seconds
 LATE = 0.004  # seconds after its time that are a stall
 RECORD = struct.Struct("dd")
@@ -41,15 +43,11 @@ class Stalls:
         self._seen: list[Stall] = []
 
     def __enter__(self) -> Self:
-        chrt = shutil.which("chrt")
-        ahead = [chrt or "chrt", "--rr", str(PRIORITY)]
-        if chrt is None or subprocess.run([*ahead, "true"], capture_output=True).returncode:
+        if not may_go_ahead(AHEAD):
             return self
         for core in sorted(os.sched_getaffinity(0)):
-            watcher = subprocess.Popen(
-                [*ahead, sys.executable, "-IS", __file__, str(core)], stdout=subprocess.PIPE
-            )
-            self._watchers.append(watcher)
+            argv = [sys.executable, "-m", "tests.lab.stalls", str(core)]
+            self._watchers.append(subprocess.Popen(argv, cwd=CHECKOUT, stdout=subprocess.PIPE))
         for watcher in self._watchers:
             assert watcher.stdout is not None
             watcher.stdout.read(RECORD.size)  # it watches
@@ -86,6 +84,7 @@ class Stalls:
 def _watch(core: int) -> None:
     parent = os.getppid()
     os.sched_setaffinity(0, {core})
+    os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(AHEAD))
     os.write(sys.stdout.fileno(), RECORD.pack(0, 0))
     due = time.monotonic() + PERIOD
     while os.getppid() == parent:

@@ -158,10 +158,8 @@ async def test_calls_and_keys_go_on_while_redis_is(stage: Stage, watcher: Watche
     await watcher.agrees()
 
 
-SLOW, QUICK = (
-    0.15,
-    0.02,
-)  # s that it stands still, and answers, in turn: no answer takes longer than the deadline
+# Seconds that it stands still, and answers, in turn: no answer takes longer than the deadline.
+SLOW, QUICK = 0.15, 0.02
 
 
 @asynccontextmanager
