@@ -216,9 +216,10 @@ class Phone:
         """Until the parent closes the line."""
         while not self.line.closed:
             self.endpoint.libHandleEvents(POLL_MS)
+            self._let_go()
             for command in self.line.received():
                 self.obey(command)
-            self._let_go()
+                self._let_go()
 
     def close(self) -> None:
         """Hang up and unregister, wait a moment for the answers, take everything down in order."""
@@ -236,7 +237,8 @@ class Phone:
         self.endpoint.libDestroy(pj.PJSUA_DESTROY_NO_NETWORK)
 
     def _let_go(self) -> None:
-        # A call must not be destroyed inside its own callback.
+        # Not inside the call's own callback, and before the next call is made: that may get the same id from PJSUA,
+        # and the end of the old object would cut the new call's events off.
         for call in self.ended:
             self.calls.pop(call.key, None)
         self.ended.clear()
