@@ -20,8 +20,8 @@ from telephony.settings import Address, ApiSettings, Listener, Settings
 log = structlog.get_logger("app")
 
 PATIENCE = 5 * TTL
-"""Seconds that nobody may lead, though an address is taken, until it is taken for a stranger's. Where Redis has lost
-the lease, another controller waits a whole TTL before it leads, and longer on a busy machine."""
+"""Seconds after which an address that is taken, where nobody has ever led, is a stranger's. Where Redis has lost its
+memory, another controller waits a whole TTL before it leads, and longer on a busy machine."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,8 @@ class Doors:
 
         An address that was not given on the command line may be another's, if another controller leads: then a
         free port is taken. One that starts just now may not have taken the lease yet, and while Redis is away nobody
-        can tell: a controller that gave up then would be missing when it is needed.
+        can tell: a controller that gave up then would be missing when it is needed. So it would where the address
+        is kept by one that led and stands still: nobody else takes its place.
         """
         clock = asyncio.get_running_loop().time
         deadline = clock() + PATIENCE
@@ -92,7 +93,7 @@ class Doors:
                 deadline = clock() + PATIENCE
                 await self._probe()
             else:
-                beside = self._leadership.leader is not None
+                beside = self._leadership.leader is not None or self._leadership.deserted
 
     async def _open(self, *, beside: bool) -> Place:
         given, settings = self._placement, self._settings

@@ -129,6 +129,11 @@ class Leadership:
         there = lease is not None and self.sight.quiet_since is None and lease.hold is not Hold.RELEASED
         return lease if there else None
 
+    @property
+    def deserted(self) -> bool:
+        """Whether nobody leads, and whoever did last may be standing still."""
+        return self.sight.deserted(self._clock())
+
     def may_act(self) -> bool:
         return self.term is not None and not self.lost.is_set() and self.term.may_act(self._clock())
 

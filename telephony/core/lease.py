@@ -142,6 +142,11 @@ class Sight:
             return False
         return not (self.foreign and now >= self.expires)
 
+    def deserted(self, now: float) -> bool:
+        """Whether somebody has led this hotline, and for a whole `TTL` nobody does any more."""
+        quiet = self.quiet_since is not None and now >= self.quiet_since + TTL
+        return self.answered and self.fence > 0 and (quiet or (self.foreign and now >= self.expires))
+
     def others_may_act(self) -> bool:
         """Whether somebody may still act on Asterisk's word for a moment after the lease has been taken.
 

@@ -338,3 +338,33 @@ async def test_controller_that_starts_while_redis_is_frozen_and_its_place_is_tak
         assert time.monotonic() < deadline, "the first does not stand by"
         await asyncio.sleep(0.05)
     assert site.controller.pid == pid
+
+
+async def test_controller_that_starts_while_the_one_in_its_place_stands_still_leads_beside_it(
+    stage: Stage, cast, pair: Pair
+) -> None:
+    """The first is frozen with its addresses; the second was deposed or restarted in that very moment."""
+    citizen, taker, unit = cast
+    talk = await stage.talk(citizen, taker)
+    service = pair.site.second
+    await asyncio.to_thread(service.kill)
+    pair.freeze()
+    await asyncio.sleep(2.5)  # longer than a lease lasts: nothing in Redis says who leads
+    started = len(pair.logged("started", "controller.jsonl"))
+    since = time.monotonic()
+    await asyncio.to_thread(service.launch)
+
+    took = await pair.leads(f"http://{pair.site.second_api}", since, 6.0)
+
+    print(f"started beside a frozen one: led after {took:.2f} s")
+    status, pressed = await pair.second.press("1001", "119")
+    assert status == 202, pressed
+    ring = await unit.incoming()
+    await ring.answer()
+    await stage.hears(talk.caller, TAKER, PARTNER)
+    pair.thaw()
+    await pair.stands_by_again(started)
+    await stage.goes_on_hearing(talk.caller, TAKER, PARTNER, seconds=1.0)
+    await talk.caller.hangup()
+    await ring.hangup()
+    await talk.taker.ended()

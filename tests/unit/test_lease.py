@@ -97,6 +97,25 @@ def test_without_redis_a_start_leads_only_where_nobody_else_can(
     assert may_begin_without_redis(who, OURS, blank_for) is may
 
 
+def test_a_hotline_that_was_led_is_deserted_once_nobody_has_held_the_lease_for_a_ttl() -> None:
+    for sight in (Sight().saw_nothing(7, 100.0), seen().saw_nothing(7, 100.0)):
+        assert not sight.deserted(100.0 + TTL - 0.01)
+        assert sight.deserted(100.0 + TTL)
+        assert not sight.lost().deserted(1e9)
+    garbage = Sight().saw(None, b"!", None, 7, 100.0)
+    assert (garbage.deserted(100.0), garbage.deserted(100.0 + TTL)) == (False, True)
+
+
+@pytest.mark.parametrize("sight", [Sight(), Sight().saw_nothing(0, 100.0)])
+def test_a_hotline_that_nobody_has_led_is_not_deserted(sight: Sight) -> None:
+    assert not sight.deserted(1e9)
+
+
+@pytest.mark.parametrize("hold", Hold)
+def test_a_hotline_with_a_lease_is_not_deserted(hold: Hold) -> None:
+    assert not seen(hold).deserted(1e9)
+
+
 # -- who stands by ---------------------------------------------------------------------------
 
 
