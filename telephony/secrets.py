@@ -76,8 +76,12 @@ class Secrets:
         return found
 
     def ensure_passwords(self, file: str, names: list[str]) -> dict[str, str]:
-        """A password for each of `names`, kept together in the JSON file `file`."""
-        return self._ensure(file, names, lambda: secrets.token_urlsafe(18))
+        """A password for each of `names`, kept together in the JSON file `file`.
+
+        Hexadecimal digits only: people type them into phones, and there are phones (SIPp is one) that take what
+        begins with `0x` for a number.
+        """
+        return self._ensure(file, names, lambda: secrets.token_hex(16))
 
     def ensure_pins(self, file: str, names: list[str]) -> dict[str, str]:
         """A PIN of eight digits for each of `names`, kept together in the JSON file `file`."""

@@ -71,6 +71,14 @@ def section(text: str, head: str) -> list[str]:
 
 
 class TestSecrets:
+    def test_passwords_are_of_128_bits_and_no_phone_takes_them_for_numbers(
+        self, state: StateDirectory
+    ) -> None:
+        made = [*state.secrets.passwords("seats.json").values(), *tokens(state).values()]
+        assert made
+        assert {each for each in made if not re.fullmatch(r"[0-9a-f]{32}", each)} == set()
+        assert len(set(made)) == len(made)
+
     def test_secrets_can_be_read_by_their_owner_alone_whatever_the_umask(
         self, tmp_path: Path, root: Path, settings: Settings
     ) -> None:

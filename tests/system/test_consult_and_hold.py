@@ -9,7 +9,8 @@ import pytest
 
 from tests.lab.softphone import Softphone
 from tests.lab.softphone_call import Call
-from tests.lab.stage import BOTH_LEFT, CALLER, PARTNER, TAKER, Stage, Talk
+from tests.lab.softphone_errors import NotSeenError
+from tests.lab.stage import BOTH_LEFT, CALLER, PARTNER, SIP, TAKER, Stage, Talk
 
 
 @pytest.fixture
@@ -206,6 +207,31 @@ async def test_taker_whose_phone_is_put_down_during_hold_does_not_lose_the_calle
     await back.answer()
     await stage.hears(talk.caller, TAKER)
     await stage.hears(back, CALLER)
+    await stage.goes_on_hearing(back, CALLER, seconds=BOTH_LEFT)
+    await back.hangup()
+    await talk.caller.ended()
+
+
+async def test_caller_goes_back_to_the_taker_whose_phone_is_free_only_a_moment_later(
+    stage: Stage, cast
+) -> None:
+    """Asterisk is always a few milliseconds late with that; a second call of the phone makes it longer."""
+    talk, _ = cast
+    other = await stage.seat("1002")
+    await stage.api["110"].press("1001", "hold")
+    await stage.hears_music(talk.caller)
+    second = await talk.taker.phone.dial(f"sip:*43@{SIP['110']}")
+    await second.answered()
+
+    await talk.taker.hangup()
+    await asyncio.sleep(0.15)  # the moment
+    await second.hangup()
+
+    back = await talk.taker.phone.incoming()
+    await back.answer()
+    await stage.hears(talk.caller, TAKER)
+    with pytest.raises(NotSeenError):
+        await other.incoming(within=0.1)
     await stage.goes_on_hearing(back, CALLER, seconds=BOTH_LEFT)
     await back.hangup()
     await talk.caller.ended()
