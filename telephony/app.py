@@ -145,6 +145,7 @@ class App:
             self._clock,
             self.histories,
             self.rooms,
+            lambda: self.link.open,
         )
         self.board = Board(self.switchboard, self.feed, Lamps(hands), self._clock)
         self.switchboard.on_moved = self.board.moved
@@ -326,7 +327,7 @@ class App:
         async with self._recovering:
             await self.recovery.run()
             await self._recover_rooms()
-        self.switchboard.ready = True
+        self.switchboard.recovered = True
         self.metrics.asterisk_up.labels(self._settings.hotline).set(1)
         self.board.renew()
 
@@ -339,7 +340,7 @@ class App:
 
     def _link_down(self, reason: str) -> None:
         self._linked = False
-        self.switchboard.ready = False
+        self.switchboard.recovered = False
         self.devices.forget()
         self.metrics.asterisk_up.labels(self._settings.hotline).set(0)
         self.board.moved()

@@ -109,7 +109,7 @@ class Switchboard:
     """The operations on one hotline. Refusal (with a stable code) says why something cannot be done.
 
     `on_moved` is told when a line was opened or closed. `diversions`: handing a matter on without a call.
-    `histories`: what is remembered of a number.
+    `histories`: what is remembered of a number. `link_open`: whether there is a link to Asterisk at this moment.
     """
 
     def __init__(
@@ -122,6 +122,7 @@ class Switchboard:
         clock: Callable[[], float],
         histories: Histories,
         rooms: Rooms,
+        link_open: Callable[[], bool],
     ) -> None:
         self._settings = settings
         self._dispatcher = dispatcher
@@ -133,8 +134,15 @@ class Switchboard:
         self.diversions = Diversions(settings, dispatcher, new_transfer_id, clock)
         self.rooms = RoomDesk(self, rooms)
         self._pressing: Counter[tuple[str, str]] = Counter()  # line and call of presses not decided on yet
-        self.ready = False
+        self._link_open = link_open
+        self.recovered = False
+        """Whether Asterisk's truth has been read since the link to it came up."""
         self.on_moved: Callable[[], None] = lambda: None
+
+    @property
+    def ready(self) -> bool:
+        """Whether Asterisk can be asked now, and what we know of it is true."""
+        return self.recovered and self._link_open()
 
     # -- keys --------------------------------------------------------------------------------
 

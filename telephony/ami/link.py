@@ -15,7 +15,7 @@ import structlog
 from telephony.ami.action import Headers
 from telephony.ami.errors import AmiDown, AmiLoginRefused, AmiRefused, AmiTimeout
 from telephony.ami.message import AmiMessage
-from telephony.ami.protocol import AmiProtocol
+from telephony.ami.protocol import STALE, AmiProtocol
 from telephony.ami.settings import AmiSettings
 from telephony.errors import LinkDown
 
@@ -77,6 +77,15 @@ class AmiLink:
     def up(self) -> bool:
         """Logged in, and `on_up` has finished."""
         return self.state is LinkState.UP
+
+    @property
+    def open(self) -> bool:
+        """Connected, and nothing that has been heard is old: this process has not stood still.
+
+        At once, while `on_down` is told a few turns of the event loop later.
+        """
+        fresh = self._clock() - self._beat <= STALE
+        return fresh and self._wire is not None and not self._wire.closed
 
     def drop(self, reason: str) -> None:
         """Give this connection up, and make another."""

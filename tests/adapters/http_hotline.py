@@ -290,9 +290,17 @@ async def hotline(
     room_asterisk = MemoryRooms()
     rooms = Rooms(settings(), room_asterisk, feed, lambda: f"m-{next(ids)}", time.time)
     switchboard = Switchboard(
-        settings(), dispatcher, AllUp(), lines, lambda: f"t-{next(ids)}", time.time, histories, rooms
+        settings(),
+        dispatcher,
+        AllUp(),
+        lines,
+        lambda: f"t-{next(ids)}",
+        time.time,
+        histories,
+        rooms,
+        link_open=lambda: True,
     )
-    switchboard.ready = True
+    switchboard.recovered = True
     missing: set[str] = set()
     checks = {"asterisk": lambda: switchboard.ready, "redis": lambda: "redis" not in missing}
     app = make_app(

@@ -587,11 +587,19 @@ class TestStandingStill:
     ) -> None:
         async with connected(desk, server) as (link, session):
             session.event("Hangup", "Uniqueid: 1")
+            assert link.open
             time.sleep(STALE + 0.3)  # noqa: ASYNC251 - nothing may run meanwhile
+            assert not link.open, "what is read first may be a key press"
             await until(lambda: desk.notes[-1] == "up" and len(desk.notes) == 3)
             assert "we stood still" in desk.notes[1]
             assert [event.event for event in desk.events if event.event == "Hangup"] == []
             assert link.up
+            assert link.open
+
+    async def test_a_link_that_is_dropped_is_closed_at_once(self, server: AmiServer, desk: Desk) -> None:
+        async with connected(desk, server) as (link, _):
+            link.drop("of no use")
+            assert not link.open
 
     async def test_a_short_stop_is_nothing(self, server: AmiServer, desk: Desk) -> None:
         async with connected(desk, server) as (link, session):

@@ -284,9 +284,9 @@ async def test_a_repeat_while_the_first_is_under_way_waits_for_its_answer(
 
 async def test_a_try_again_is_not_kept(house: Hotline) -> None:
     await house.call_at("1001")
-    house.switchboard.ready = False
+    house.switchboard.recovered = False
     assert (await house.ask("POST", KEY, headers=with_key("k")))[0] == 503
-    house.switchboard.ready = True
+    house.switchboard.recovered = True
     assert (await house.ask("POST", KEY, headers=with_key("k")))[0] == 202
 
 

@@ -138,7 +138,7 @@ async def test_who_looks_is_told_what_the_controller_misses(house: Hotline) -> N
         "redis": "up",
         "calls": "0",
     }
-    house.switchboard.ready = False
+    house.switchboard.recovered = False
     house.missing.add("redis")
     for question in ("show-lines", "show-calls", "show-seats"):
         found = await rows(house, question)
@@ -180,7 +180,7 @@ async def test_what_cannot_be_done_now_says_why(house: Hotline) -> None:
     assert (status, found) == (503, [("refused", "the store cannot be asked now")])
     await house.call_at("1001", "c-1")
     pressed = await house.switchboard.press("1001", "119")
-    house.switchboard.ready = False
+    house.switchboard.recovered = False
     status, found = await ask(house, "cancel-transfer", pressed.transfers[0].id)
     assert (status, dict(found)) == (
         503,

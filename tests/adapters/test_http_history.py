@@ -135,7 +135,7 @@ async def test_diversions_of_one_call_are_bounded(house: Hotline) -> None:
 
 async def test_diversion_needs_no_asterisk(house: Hotline) -> None:
     await house.call_at("1001")
-    house.switchboard.ready = False
+    house.switchboard.recovered = False
     assert (await house.ask("POST", DIVERSIONS, json=PLATFORM))[0] == 201
 
 

@@ -119,7 +119,7 @@ async def test_a_full_line_is_a_conflict(house: Hotline) -> None:
 
 async def test_without_the_link_to_asterisk_a_press_is_503(house: Hotline) -> None:
     await house.call_at("1001")
-    house.switchboard.ready = False
+    house.switchboard.recovered = False
     status, body, response = await house.ask("POST", KEY)
     assert (status, code(body)) == (503, "link_down")
     assert response.headers["Retry-After"] == "1"

@@ -156,7 +156,7 @@ async def test_an_administrator_mutes_puts_out_and_ends(house: Hotline) -> None:
 
 
 async def test_without_asterisk_nothing_is_asked_of_it(house: Hotline) -> None:
-    house.switchboard.ready = False
+    house.switchboard.recovered = False
     for method, path in (("POST", "/v1/rooms/room"), *STEERING, ("POST", "/v1/seats/1001/keys/room")):
         assert (await house.ask(method, path))[0] == 503
     assert house.room_asterisk.asked == []

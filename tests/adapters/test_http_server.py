@@ -43,7 +43,7 @@ async def test_ready_names_what_is_missing(house: Hotline) -> None:
         200,
         {"ready": True, "missing": [], "warnings": [], "role": "leader", "leader": ""},
     )
-    house.switchboard.ready = False
+    house.switchboard.recovered = False
     house.missing.add("redis")
     status, body, _ = await house.ask("GET", "/health/ready", None)
     assert (status, body) == (

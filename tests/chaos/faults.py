@@ -18,6 +18,7 @@ from redis.exceptions import RedisError
 from tests.chaos.script import Kind
 from tests.chaos.world import World
 from tests.lab.paths import LabError
+from tests.lab.service import Service
 from tests.lab.stage import FAR_END
 
 Fault = Callable[[World, str, float], Awaitable[tuple[str, float]]]
@@ -29,21 +30,27 @@ _SPIN = "import time; end = time.monotonic() + {}\nwhile time.monotonic() < end:
 
 
 async def controller_killed(world: World, site: str, severity: float) -> tuple[str, float]:
-    controller, pause = world.sites[site].controller, 2 * severity
-    async with world.down("controller", site):
-        await asyncio.to_thread(controller.kill)
-        await asyncio.sleep(pause)
-        await world.start(controller)
-    return f"away for {pause:.1f} s", await world.recovered(site)
+    return await _away(world, site, "controller", 2 * severity)
 
 
 async def controller_stopped(world: World, site: str, severity: float) -> tuple[str, float]:
-    controller, pause = world.sites[site].controller, severity
-    async with world.down("controller", site):
-        await asyncio.to_thread(controller.stop)
-        await asyncio.sleep(pause)
-        await world.start(controller)
-    return f"in good order, away for {pause:.1f} s", await world.recovered(site)
+    words, took = await _away(world, site, "controller", severity, in_order=True)
+    return f"in good order, {words}", took
+
+
+async def redis_killed(world: World, site: str, severity: float) -> tuple[str, float]:
+    return await _away(world, site, "redis", 2 * severity)
+
+
+async def _away(
+    world: World, site: str, what: str, seconds: float, *, in_order: bool = False
+) -> tuple[str, float]:
+    service: Service = getattr(world.sites[site], what)
+    async with world.down(what, site):
+        await asyncio.to_thread(service.stop if in_order else service.kill)
+        await asyncio.sleep(seconds)
+        await world.start(service)
+    return f"away for {seconds:.1f} s", await world.recovered(site)
 
 
 async def controller_frozen(world: World, site: str, severity: float) -> tuple[str, float]:
@@ -98,15 +105,6 @@ async def _freeze(world: World, site: str, what: str, seconds: float) -> tuple[s
         finally:
             os.kill(pid, signal.SIGCONT)
     return f"for {seconds:.1f} s", await world.recovered(site)
-
-
-async def redis_killed(world: World, site: str, severity: float) -> tuple[str, float]:
-    redis, pause = world.sites[site].redis, 2 * severity
-    async with world.down("redis", site):
-        await asyncio.to_thread(redis.kill)
-        await asyncio.sleep(pause)
-        await world.start(redis)
-    return f"away for {pause:.1f} s", await world.recovered(site)
 
 
 async def redis_emptied(world: World, site: str, severity: float) -> tuple[str, float]:

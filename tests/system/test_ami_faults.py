@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -12,7 +14,7 @@ import pytest
 
 from tests.lab.ami_proxy import AmiProxy
 from tests.lab.softphone import Softphone
-from tests.lab.stage import API, CALLER, PARTNER, TAKER, Stage
+from tests.lab.stage import API, CALLER, PARTNER, SIP, TAKER, Stage
 from tests.system.conftest import Lab
 
 PROXY = ("127.0.110.3", 5038)
@@ -230,3 +232,35 @@ async def test_leader_that_alone_is_cut_off_from_asterisk_is_followed_by_the_oth
         proxy.dead = False
         proxy.cut()
         await asyncio.to_thread(site.second.kill)
+
+
+async def test_a_press_into_a_controller_that_stands_still_is_refused_or_carried_out(
+    stage: Stage, lab: Lab, cast
+) -> None:
+    """What it reads first, once it runs again, is the press; what has happened meanwhile lies in the other socket."""
+    citizen, taker, unit = cast
+    talk = await stage.talk(citizen, taker)
+    other = await stage.citizen()
+    controller = lab.sites["110"].controller.pid
+    assert controller
+    os.kill(controller, signal.SIGSTOP)
+    try:
+        press = asyncio.create_task(stage.api["110"].press("1001", "119"))
+        call = await other.dial(f"sip:110@{SIP['110']}", number="13900139000")
+        await asyncio.sleep(1.5)  # the standstill
+        await call.hangup()
+    finally:
+        os.kill(controller, signal.SIGCONT)
+
+    status, answer = await press
+
+    if status == 503:
+        assert answer["error"]["code"] == "link_down"
+        await ready(200, within=3.0)
+        status, answer = await stage.api["110"].press("1001", "119")
+    assert status == 202, answer
+    ring = await unit.incoming()
+    await ring.answer()
+    await stage.hears(talk.caller, TAKER, PARTNER)
+    assert invites(stage) == 1
+    await end(stage, talk, ring)

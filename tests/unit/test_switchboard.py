@@ -53,6 +53,7 @@ class House:
 
     def __init__(self) -> None:
         self.asterisk, self.lines, self.phones = MemoryAsterisk(), MemoryLines(), Phones()
+        self.link_open = True
         self.dispatcher = Dispatcher(Executor(self.asterisk), MemoryStore(), Feed(), Metrics("110"))
         ids = itertools.count(1)
         leak = GroupSettings(group="leak", label="燃气泄漏", lines=["119", "gas"], key="F9", dtmf="*5")
@@ -65,8 +66,9 @@ class House:
             time.time,
             Histories(MemoryPast(), HistorySettings(), time.time),
             Rooms(settings(), MemoryRooms(), Feed(), lambda: f"m-{next(ids)}", time.time),
+            lambda: self.link_open,
         )
-        self.switchboard.ready = True
+        self.switchboard.recovered = True
 
     async def ringing_at(self, seat: str, call_id: str, via: str = "carrier") -> None:
         leg = Leg(call_id, f"PJSIP/{call_id}", Role.CALLER, via, LegState.WAITING)
@@ -216,11 +218,12 @@ class TestKeys:
         assert await refusal(house.switchboard.press("1001", "119")) == "line_closed"
         assert [t.reason for t in house.call().transfers] == [EndReason.LINE_CLOSED]
 
+    @pytest.mark.parametrize(("recovered", "link_open"), [(False, True), (True, False)])
     async def test_without_the_link_nothing_is_pressed_though_a_wrong_key_is_still_named(
-        self, house: House
+        self, house: House, recovered: bool, link_open: bool
     ) -> None:
         await house.call_at("1001")
-        house.switchboard.ready = False
+        house.switchboard.recovered, house.link_open = recovered, link_open
         for asking in (
             house.switchboard.press("1001", "12345"),
             house.switchboard.press("1002", "cancel"),
