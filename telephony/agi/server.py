@@ -18,6 +18,7 @@ import structlog
 from telephony.agi.connection import FAILURE, AgiConnection
 from telephony.agi.errors import AgiError, AgiHangup, AgiTimeout
 from telephony.agi.session import AgiSession
+from telephony.listening import BACKLOG, listening_socket
 
 log = structlog.get_logger("agi")
 
@@ -80,13 +81,14 @@ class AgiServer:
 
         `elsewhere`: where the port is in use, take a free one of the same host instead.
         """
-        loop = asyncio.get_running_loop()
         try:
-            self._listener = await loop.create_server(self._connection, self._host, self._port, backlog=512)
+            place = listening_socket(self._host, self._port)
         except OSError as error:
             if error.errno != errno.EADDRINUSE or not elsewhere:
                 raise
-            self._listener = await loop.create_server(self._connection, self._host, 0, backlog=512)
+            place = listening_socket(self._host, 0)
+        loop = asyncio.get_running_loop()
+        self._listener = await loop.create_server(self._connection, sock=place, backlog=BACKLOG)
         log.info("agi_listening", host=self._host, port=self.port, scripts=sorted(self._handlers))
 
     async def stop(self) -> None:

@@ -15,6 +15,7 @@ from aiohttp import web
 from telephony.errors import AddressTaken, ConfigError
 from telephony.http.application import CONTEXT
 from telephony.http.failures import failure
+from telephony.listening import BACKLOG, listening_socket
 from telephony.settings import Address
 
 log = structlog.get_logger("http")
@@ -126,16 +127,22 @@ class HttpServer:
             )
 
         try:
-            listener = await loop.create_server(
-                connection, bind.host, bind.port, ssl=tls, ssl_handshake_timeout=HANDSHAKE if tls else None
-            )
+            place = listening_socket(bind.host, bind.port)
         except OSError as error:
             if error.errno == errno.EADDRINUSE and bind in movable:
                 await self._listen(runner, Address(bind.host, 0), tls)
                 return
             kind = AddressTaken if error.errno == errno.EADDRINUSE else ConfigError
             raise kind(f"{bind}: cannot listen there: {error.strerror}") from error
-        self._listeners.append(listener)
+        self._listeners.append(
+            await loop.create_server(
+                connection,
+                sock=place,
+                backlog=BACKLOG,
+                ssl=tls,
+                ssl_handshake_timeout=HANDSHAKE if tls else None,
+            )
+        )
 
 
 class _Connection(web.RequestHandler):

@@ -145,7 +145,7 @@ async def test_a_sentinel_that_is_dead_or_frozen_does_not_hide_the_others(pair: 
     await frozen.watch_over(pair.first, SERVICE, AWAY)
     frozen.freeze()
     link = pair.link(frozen.port, dead.port)
-    assert await link.probe(), link.reason
+    await found_again(link)
     await link.ask(SET)
     await link.close()
     await frozen.stop()

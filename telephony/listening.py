@@ -1,0 +1,17 @@
+"""Sockets that listen, or an error at once."""
+
+from __future__ import annotations
+
+import socket
+
+BACKLOG = 512
+
+
+def listening_socket(host: str, port: int) -> socket.socket:
+    """A TCP socket that listens at `host` and `port` (0: a free one). Raises OSError when the address cannot be had.
+
+    Not left to the event loop: two programs that start in the same moment can both bind an address (SO_REUSEADDR),
+    and only `listen` tells them apart. uvloop (0.22) makes of that failure a server without a socket, deaf.
+    """
+    family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+    return socket.create_server((host, port), family=family, backlog=BACKLOG)
