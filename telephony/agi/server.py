@@ -7,7 +7,6 @@ what is safe without us. Nothing here may log a caller's number.
 from __future__ import annotations
 
 import asyncio
-import errno
 import re
 import traceback
 from collections.abc import Awaitable, Callable, Mapping
@@ -81,12 +80,7 @@ class AgiServer:
 
         `elsewhere`: where the port is in use, take a free one of the same host instead.
         """
-        try:
-            place = listening_socket(self._host, self._port)
-        except OSError as error:
-            if error.errno != errno.EADDRINUSE or not elsewhere:
-                raise
-            place = listening_socket(self._host, 0)
+        place = listening_socket(self._host, self._port, elsewhere=elsewhere)
         loop = asyncio.get_running_loop()
         self._listener = await loop.create_server(self._connection, sock=place, backlog=BACKLOG)
         log.info("agi_listening", host=self._host, port=self.port, scripts=sorted(self._handlers))

@@ -127,11 +127,8 @@ class HttpServer:
             )
 
         try:
-            place = listening_socket(bind.host, bind.port)
+            place = listening_socket(bind.host, bind.port, elsewhere=bind in movable)
         except OSError as error:
-            if error.errno == errno.EADDRINUSE and bind in movable:
-                await self._listen(runner, Address(bind.host, 0), tls)
-                return
             kind = AddressTaken if error.errno == errno.EADDRINUSE else ConfigError
             raise kind(f"{bind}: cannot listen there: {error.strerror}") from error
         self._listeners.append(

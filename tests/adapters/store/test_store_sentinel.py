@@ -145,10 +145,12 @@ async def test_a_sentinel_that_is_dead_or_frozen_does_not_hide_the_others(pair: 
     await frozen.watch_over(pair.first, SERVICE, AWAY)
     frozen.freeze()
     link = pair.link(frozen.port, dead.port)
-    await found_again(link)
-    await link.ask(SET)
-    await link.close()
-    await frozen.stop()
+    try:
+        await found_again(link)
+        await link.ask(SET)
+    finally:
+        await link.close()
+        await frozen.stop()
 
 
 async def test_without_a_sentinel_nothing_new_is_found_and_the_reason_names_no_secret(pair: Pair) -> None:
