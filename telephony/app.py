@@ -40,6 +40,7 @@ from telephony.history import Histories
 from telephony.http import HttpServer, Tls, make_app
 from telephony.http.pass_on import PassOn
 from telephony.leadership import Leadership
+from telephony.listening import Places
 from telephony.metrics import Metrics
 from telephony.provision import StateDirectory
 from telephony.recording_disk import RecordingDisk
@@ -69,8 +70,10 @@ DRAIN = 1.0  # s that events which have come get to be worked off before we leav
 class App:
     """One controller of a hotline. `run` runs it until it is told to stop, another leads, or a part of it dies."""
 
-    def __init__(self, settings: Settings, state: StateDirectory, placement: Placement | None = None) -> None:
-        self._placement = placement or Placement()
+    def __init__(
+        self, settings: Settings, state: StateDirectory, placement: Placement, places: Places
+    ) -> None:
+        self._placement = placement
         self._configured = settings.api
         settings = self._settings = self._placement.applied_to(settings)
         self._loop = asyncio.get_running_loop()
@@ -172,6 +175,7 @@ class App:
             ),
             api,
             Tls(Address.parse(settings.api.tls_bind), state.certificate, state.key),
+            places=places,
         )
 
     async def run(self) -> bool:
@@ -190,6 +194,10 @@ class App:
             await self._leave()
             await self.redis.close()
             log.info("stopped", hotline=self._settings.hotline)
+        return self._begins_anew
+
+    @property
+    def _begins_anew(self) -> bool:
         return self.leadership.lost.is_set() and not self._stopping.is_set()
 
     async def _open_doors(self) -> None:
@@ -262,7 +270,7 @@ class App:
         if self._leaving:
             return
         self._leaving = True
-        await self.http.stop()
+        await self.http.stop(for_the_next=self._begins_anew)
         self.leadership.in_office = False
         if self.leadership.leads:
             await self.dispatcher.idle(DRAIN)

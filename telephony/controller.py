@@ -9,6 +9,7 @@ import uvloop
 
 from telephony.app import App
 from telephony.doors import Placement
+from telephony.listening import Places
 from telephony.provision import StateDirectory
 from telephony.settings import Settings
 
@@ -24,5 +25,6 @@ def run(
 
 
 async def _run(settings: Settings, state: StateDirectory, placement: Placement) -> None:
-    while await App(settings, state, placement).run():
+    places = Places()
+    while await App(settings, state, placement, places).run():
         pass  # It has lost the lease to another controller: the next one stands by.

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import errno
 import socket
+from collections.abc import Collection
+
+from telephony.settings import Address
 
 BACKLOG = 512
 
@@ -23,3 +26,25 @@ def listening_socket(host: str, port: int, *, elsewhere: bool = False) -> socket
         if error.errno != errno.EADDRINUSE or not elsewhere:
             raise
         return socket.create_server((host, 0), family=family, backlog=BACKLOG)
+
+
+class Places:
+    """Sockets that go on listening while who serves them is replaced: who comes meanwhile waits, and is not refused.
+
+    A socket on a free port, taken since the port asked for was in use, is not kept.
+    """
+
+    def __init__(self) -> None:
+        self._kept: dict[Address, socket.socket] = {}
+
+    def listen(self, bind: Address, *, elsewhere: bool = False) -> socket.socket:
+        """As `listening_socket`; the one that is kept for `bind`, if there is one. It is the asker's to close."""
+        place = self._kept.pop(bind, None) or listening_socket(bind.host, bind.port, elsewhere=elsewhere)
+        if place.getsockname()[1] == bind.port:
+            self._kept[bind] = place.dup()
+        return place
+
+    def keep_only(self, served: Collection[Address] = ()) -> None:
+        """Close what nobody serves: whoever waits there would wait for ever."""
+        for bind in set(self._kept) - set(served):
+            self._kept.pop(bind).close()

@@ -15,7 +15,7 @@ from aiohttp import web
 from telephony.errors import AddressTaken, ConfigError
 from telephony.http.application import CONTEXT
 from telephony.http.failures import failure
-from telephony.listening import BACKLOG, listening_socket
+from telephony.listening import BACKLOG, Places
 from telephony.settings import Address
 
 log = structlog.get_logger("http")
@@ -44,15 +44,24 @@ class Tls:
 
 
 class HttpServer:
-    """Serves `app` on `bind` and, if given, on `tls`; `grace`: seconds that running requests get."""
+    """Serves `app` on `bind` and, if given, on `tls`; `grace`: seconds that running requests get.
+
+    `places`: where sockets are kept that the next server is to take over.
+    """
 
     def __init__(
-        self, app: web.Application, bind: Address, tls: Tls | None = None, grace: float = 5.0
+        self,
+        app: web.Application,
+        bind: Address,
+        tls: Tls | None = None,
+        grace: float = 5.0,
+        places: Places | None = None,
     ) -> None:
         self._app = app
         self._bind = bind
         self._tls = tls
         self._grace = grace
+        self._places = places or Places()
         self._runner: web.AppRunner | None = None
         self._listeners: list[asyncio.Server] = []
         self._context: ssl.SSLContext | None = None
@@ -79,6 +88,7 @@ class HttpServer:
         except ConfigError:
             await self.stop()
             raise
+        self._places.keep_only(self.addresses)
         log.info("http_listening", addresses=[str(address) for address in self.addresses])
 
     async def claim(self, bind: Address, *, tls: bool) -> bool:
@@ -94,8 +104,13 @@ class HttpServer:
         log.info("http_listening", addresses=[str(address) for address in self.addresses])
         return True
 
-    async def stop(self) -> None:
-        """Take nothing new, close watchers with 1001, let running requests finish, then cut them off."""
+    async def stop(self, *, for_the_next: bool = False) -> None:
+        """Take nothing new, close watchers with 1001, let running requests finish, then cut them off.
+
+        `for_the_next`: whoever comes meanwhile waits until another server is given our places, and has started.
+        """
+        if not for_the_next:
+            self._places.keep_only()
         for listener in self._listeners:
             listener.close()
         self._app[CONTEXT].stopping = True
@@ -127,7 +142,7 @@ class HttpServer:
             )
 
         try:
-            place = listening_socket(bind.host, bind.port, elsewhere=bind in movable)
+            place = self._places.listen(bind, elsewhere=bind in movable)
         except OSError as error:
             kind = AddressTaken if error.errno == errno.EADDRINUSE else ConfigError
             raise kind(f"{bind}: cannot listen there: {error.strerror}") from error

@@ -232,6 +232,28 @@ async def test_leader_frozen_in_a_three_way_call_is_followed_and_once_thawed_doe
     assert (await pair.second.transfer_in(talk.id, pressed["id"], "ended"))["reason"] == "completed"
 
 
+async def test_nobody_is_refused_while_a_deposed_leader_begins_anew_as_standby(pair: Pair) -> None:
+    """Who comes in that tenth of a second waits for an answer."""
+    started = len(pair.logged("started", "controller.jsonl"))
+    since = time.monotonic()
+    pair.freeze()
+    await pair.second_leads(since)
+    pair.thaw()
+    beginning = asyncio.create_task(pair.stands_by_again(started))
+    answers = 0
+
+    while not beginning.done():
+        _, writer = await asyncio.open_connection(
+            pair.site.hotline.api.host, pair.site.hotline.api.port
+        )  # refused: an error
+        writer.close()
+        answers += (await pair.ready(API["110"]))[0] > 0
+    await beginning
+
+    assert answers > 0
+    await pair.becomes_standby(API["110"], within=1.0)
+
+
 async def test_leader_that_is_told_to_stop_hands_over_and_no_press_is_lost(
     stage: Stage, cast, pair: Pair
 ) -> None:
