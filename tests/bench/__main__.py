@@ -13,6 +13,7 @@ import tempfile
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 from tests.bench import codec, day, load, media, mixing, presses, startup
 from tests.bench.bench import Bench
@@ -20,6 +21,7 @@ from tests.bench.figures import table
 from tests.lab import namespace
 from tests.lab.paths import CHECKOUT, LAB, LabError
 
+RESULTS = LAB / "bench.json"
 INSIDE = "TELEPHONY_BENCH_INSIDE"
 PARTS: dict[str, Callable[[Bench], Awaitable[None]]] = {
     "presses": presses.measure,
@@ -35,7 +37,7 @@ PARTS: dict[str, Callable[[Bench], Awaitable[None]]] = {
 
 
 def main() -> int:
-    """0: measured, whatever came of it; 2: the run broke down."""
+    """0: measured, whatever came of it; 2: a part broke down."""
     options = _options()
     if INSIDE not in os.environ and (reason := namespace.possible()) is None:
         command = [sys.executable, "-m", "tests.bench", *sys.argv[1:]]
@@ -49,27 +51,45 @@ def main() -> int:
     keys = options.presses or (500 if options.full else 30)
     bench = Bench(full=options.full, presses=keys, state=state, raw=LAB / "bench")
     print(f"==> make bench, {'full' if options.full else 'quick'}; raw data in {bench.raw}", flush=True)
-    try:
-        for name in options.only or PARTS:
-            bench.say(name)
+    earlier = _earlier(bench) if options.only else []
+    broken = 0
+    for name in options.only or PARTS:
+        bench.say(name)
+        try:
             asyncio.run(PARTS[name](bench))
-    except (LabError, OSError, TimeoutError) as error:
-        print(f"the run broke down: {error!r}; see {state}", file=sys.stderr)
+        except (LabError, OSError, TimeoutError) as error:
+            broken += 1
+            bench.leave_out(f"{name}, which broke down: {error!r}; see {state}")
+        _write(bench, earlier)  # After two hours of a full run the last part may break down, or the machine.
+    _tell(bench)
+    if broken:
         return 2
     shutil.rmtree(state)
-    _tell(bench)
     return 0
+
+
+def _earlier(bench: Bench) -> list[dict[str, Any]]:
+    """The rows of an earlier run of the same size, of which some parts are measured again now."""
+    try:
+        found = json.loads(RESULTS.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return []
+    return found["rows"] if found["full"] == bench.full else []
+
+
+def _write(bench: Bench, earlier: list[dict[str, Any]]) -> None:
+    rows = {row["name"]: row for row in [*earlier, *(row.as_json() for row in bench.rows)]}
+    results = {"full": bench.full, "rows": list(rows.values()), "left_out": bench.left_out}
+    RESULTS.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
 
 
 def _tell(bench: Bench) -> None:
     print(f"\n{table(bench.rows)}\n")
     for what in bench.left_out:
         print(f"left out: {what}")
-    results = {"full": bench.full, "rows": [row.as_json() for row in bench.rows], "left_out": bench.left_out}
-    (LAB / "bench.json").write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
     met = sum(row.met for row in bench.rows)
     took = time.monotonic() - bench.began
-    print(f"make bench: {met} of {len(bench.rows)} goals met ({took:.0f} s; {LAB / 'bench.json'})")
+    print(f"make bench: {met} of {len(bench.rows)} goals met ({took:.0f} s; {RESULTS})")
 
 
 def _options() -> argparse.Namespace:
