@@ -176,6 +176,17 @@ class TestSoftphones:
             with pytest.raises(PhoneError, match=r"late could not start: .*[Aa]ddress already in use"):
                 await others.add("late", bind=CALLER, tone=530)
 
+    async def test_prepared_programs_become_phones_and_those_left_over_end(self) -> None:
+        async with Softphones() as several:
+            await several.prepare(3)
+            prepared = {program.process.pid for program in several.spare}
+            caller, seat = await two(several, on_invite=200)
+            await (await caller.dial(f"sip:110@{SEAT_PHONE}")).answered()
+            (left_over,) = several.spare
+            assert {caller.pid, seat.pid, left_over.process.pid} == prepared
+        assert [phone.exit_code for phone in (caller, seat)] == [0, 0]
+        assert left_over.process.returncode is not None
+
     async def test_twenty_quick_starts_and_ends_leave_no_process(self) -> None:
         for _ in range(20):
             async with Softphones() as several:

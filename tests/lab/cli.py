@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from functools import partial
 
 from tests.lab import status
@@ -50,12 +50,18 @@ def _run(*, demo: bool) -> int:
         for site in sites:
             print(f"==> hotline {site.name} ({site.config.relative_to(CHECKOUT)})", flush=True)
         with ThreadPoolExecutor(len(sites)) as pool:
-            started = any(list(pool.map(Site.start, sites)))
+            list(pool.map(Site.provision, sites))
+            with _demo_call() if demo else nullcontext() as call:
+                started = any(list(pool.map(Site.bring_up, sites)))
+                took = time.monotonic() - began
+                print(
+                    f"==> both hotlines {'are up' if started else 'were up already'} ({took:.1f} s)",
+                    flush=True,
+                )
+                failed = _make(call) if call else 0
         _write_status(sites)
-        took = time.monotonic() - began
-        print(f"==> both hotlines {'are up' if started else 'were up already'} ({took:.1f} s)", flush=True)
-        if demo:
-            _make_demo_call()
+        if failed:
+            raise LabError(f"the demonstration call failed (exit code {failed}); both hotlines are still up")
         _say_where(sites)
     return 0
 
@@ -91,14 +97,22 @@ def _stop() -> int:
 _demo = Process(owner=f"{LAB}:demo", log=LAB / "demo.log")
 
 
-def _make_demo_call() -> None:
-    print("==> a call", flush=True)
+@contextmanager
+def _demo_call() -> Iterator[subprocess.Popen[str]]:
+    """The demonstration, which makes its phones ready meanwhile; at the end of the block it has ended."""
     # Marked, so that phones which an interrupted demonstration leaves behind are found again.
-    code = subprocess.run(
-        [sys.executable, "-m", "tests.lab.demo"], cwd=CHECKOUT, env=_demo.environment()
-    ).returncode
-    if code:
-        raise LabError(f"the demonstration call failed (exit code {code}); both hotlines are still up")
+    command = [sys.executable, "-m", "tests.lab.demo"]
+    with subprocess.Popen(
+        command, cwd=CHECKOUT, env=_demo.environment(), stdin=subprocess.PIPE, text=True
+    ) as call:
+        yield call
+
+
+def _make(call: subprocess.Popen[str]) -> int:
+    """Its exit code."""
+    print("==> a call", flush=True)
+    call.communicate("both hotlines are up\n")
+    return call.returncode
 
 
 def _sites() -> list[Site]:

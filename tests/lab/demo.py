@@ -2,6 +2,8 @@
 
 Everything is real: two Asterisks, two controllers, three phones that register or dial by SIP, each
 sending a tone of its own. The phones are gone when it ends.
+
+Started while the hotlines start, it makes the phones ready; a line on its standard input says that both are up.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from tests.lab.softphone_errors import PhoneError
 from tests.lab.stage import CALLER, PARTNER, TAKER, Stage, Talk
 
 NUMBER = "13800138000"
+PHONES = 3
 BOTH_LEFT = 1.2  # s; a partner must stay that long after the taker to have taken the caller over
 
 
@@ -146,6 +149,9 @@ async def main() -> int:
     states = {name: LAB / name for name in SITES}
     try:
         async with Stage(states) as stage:
+            await stage.phones.prepare(PHONES)
+            if not await asyncio.to_thread(sys.stdin.readline):
+                return 1  # who has started us has ended, or has told why there is nothing to call
             found = await play(stage)
     except (AssertionError, PhoneError, OSError) as error:
         print(f"    the call failed: {error}", file=sys.stderr)

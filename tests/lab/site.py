@@ -18,6 +18,7 @@ from tests.lab.hotline import Hotline, Secrets
 from tests.lab.paths import CHECKOUT, DebianRoot, LabError, hotline_file
 from tests.lab.processes import PRIORITY, Process, may_go_ahead
 from tests.lab.service import Service
+from tests.lab.sounds import KeptSounds
 
 LONGEST_STATE_PATH = 70  # bytes: Asterisk's console socket lies below it, and a socket's path ends at 107
 PROVISION_LIMIT = 60.0  # seconds
@@ -83,10 +84,16 @@ class Site:
     def start(self) -> bool:
         """Have everything up, with the present configuration; False when it was already.
 
-        Parts that are missing, half dead or started from older files are started anew.
-        Raises LabError when one does not come up.
+        Raises LabError when something does not come up.
         """
         self.provision()
+        return self.bring_up()
+
+    def bring_up(self) -> bool:
+        """Start what is missing, half dead or started from older files; the state directory is provisioned.
+
+        Returns and raises as `start`.
+        """
         if not any(service.pid for service in self.services):
             self._check_addresses()
         changed = [service for service in self.services if not service.serves()]
@@ -109,6 +116,8 @@ class Site:
         if len(str(self.state).encode()) > LONGEST_STATE_PATH:
             raise LabError(f"{self.state} is too long a path for Asterisk's socket: use a shorter one")
         self.state.mkdir(mode=0o700, parents=True, exist_ok=True)
+        sounds, data = KeptSounds(self.root), self.asterisk_conf.parent / "data"
+        sounds.lend(data)
         done = subprocess.run(
             [
                 *(sys.executable, "-m", "telephony", "provision", "--config", str(self.config)),
@@ -122,6 +131,7 @@ class Site:
         )
         if done.returncode:
             raise LabError(f"telephony provision failed ({done.returncode}):\n{done.stdout.rstrip()}")
+        sounds.keep(data)
         self._write_redis_conf()
 
     def stop(self) -> None:

@@ -19,8 +19,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import socket
-import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
@@ -30,14 +28,13 @@ from typing import Any, Self, TypeVar
 from tests.lab.sip import SipMessage
 from tests.lab.softphone_call import Call
 from tests.lab.softphone_errors import NotSeenError, PhoneDiedError, PhoneError, RegistrationFailedError
+from tests.lab.softphone_program import Program
 
 Found = TypeVar("Found")
 
-PROGRAM = Path(__file__).with_name("softphone_process.py")
 START_S = 15.0
 REPLY_S = 5.0
 CLOSE_S = 5.0
-LINE_LIMIT = 1 << 20
 STILL_TRYING = (408, 502, 503)
 
 
@@ -66,21 +63,9 @@ class Softphone:
     def __repr__(self) -> str:
         return f"<phone {self.name} at {self.bind}, {self.tone} Hz>"
 
-    async def start(self, settings: Mapping[str, Any], errors: Path | None) -> None:
-        """Start the phone's process and wait until its transport is open; raises PhoneError."""
-        ours, theirs = socket.socketpair()
-        with theirs:
-            stderr = errors.open("ab") if errors else None
-            try:
-                self._process = await asyncio.create_subprocess_exec(
-                    sys.executable, str(PROGRAM), str(theirs.fileno()),
-                    pass_fds=[theirs.fileno()], stderr=stderr,
-                    stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.DEVNULL,
-                )  # fmt: skip
-            finally:
-                if stderr:
-                    stderr.close()
-        self._reader, self._writer = await asyncio.open_connection(sock=ours, limit=LINE_LIMIT)
+    async def start(self, program: Program, settings: Mapping[str, Any]) -> None:
+        """Make `program` this phone and wait until its transport is open; raises PhoneError."""
+        self._program = program
         self._listener = asyncio.create_task(self._listen(), name=f"softphone {self.name}")
         self._write(settings)
         await self.until(lambda: self._ready, "being ready", START_S)
@@ -132,9 +117,13 @@ class Softphone:
         self._arrived.clear()
 
     @property
+    def pid(self) -> int:
+        return self._program.process.pid
+
+    @property
     def exit_code(self) -> int | None:
         """How the phone's process ended; None while it runs."""
-        return self._process.returncode
+        return self._program.process.returncode
 
     async def on_invite(self, status: int | None) -> None:
         """Answer later INVITEs with this status at once: see `Softphones.add`."""
@@ -143,11 +132,8 @@ class Softphone:
     async def kill(self) -> None:
         """Cut the power: the sockets vanish in the middle of everything, and no BYE is sent."""
         self._killed = True
-        if self._process.returncode is None:
-            self._process.kill()
-        await self._process.wait()
+        await self._program.kill()
         await self._listener
-        self._writer.close()
 
     async def close(self) -> None:
         """Hang up, unregister, end the process. A phone that crashed raises PhoneDiedError."""
@@ -155,9 +141,9 @@ class Softphone:
             return
         self._closed = True
         crashed = self._gone
-        self._writer.close()
+        self._program.writer.close()
         try:
-            status = await asyncio.wait_for(self._process.wait(), CLOSE_S)
+            status = await asyncio.wait_for(self._program.process.wait(), CLOSE_S)
         except TimeoutError:
             await self.kill()
             raise PhoneDiedError(f"{self.name} did not end within {CLOSE_S} s{self.story()}") from None
@@ -203,17 +189,17 @@ class Softphone:
             ) from None
 
     def _write(self, message: Mapping[str, Any]) -> None:
-        self._writer.write(json.dumps(message).encode() + b"\n")
+        self._program.writer.write(json.dumps(message).encode() + b"\n")
 
     async def _listen(self) -> None:
         try:
-            while line := await self._reader.readline():
+            while line := await self._program.reader.readline():
                 self._take(json.loads(line))
                 async with self._news:
                     self._news.notify_all()
         except ConnectionError:
             pass  # a killed process resets the line; how it ended is told below
-        status = await self._process.wait()
+        status = await self._program.process.wait()
         self._gone = self._gone or f"{self.name} has gone (its process ended with {status})"
         for reply in self._replies.values():
             if not reply.done():
@@ -260,18 +246,21 @@ class Softphones:
     """The phones of one test; leaving the block ends them all, and reports any that crashed.
 
     `logs` is a directory for PJSIP's own logs and for what the processes print, one file a phone.
-    `priority` lets the phones' audio clocks go ahead of other work on the machine (needs root).
+    `priority` lets the phones' audio clocks go ahead of other work on the machine (needs root). `spare` are programs
+    that no phone has become yet.
     """
 
     def __init__(self, *, logs: Path | None = None, priority: bool = True) -> None:
         self._logs = logs
         self._priority = priority
         self._phones: list[Softphone] = []
+        self.spare: list[Program] = []
 
     async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        await asyncio.gather(*(program.kill() for program in self.spare))
         outcomes = await asyncio.gather(*(p.close() for p in self._phones), return_exceptions=True)
         failures = [outcome for outcome in outcomes if isinstance(outcome, Exception)]
         if failures:
@@ -279,6 +268,10 @@ class Softphones:
 
     def __iter__(self) -> Iterator[Softphone]:
         return iter(self._phones)
+
+    async def prepare(self, count: int) -> None:
+        """Have so many programs at hand for phones to be added later; what they print goes where ours does."""
+        self.spare += await asyncio.gather(*(Program.start(None) for _ in range(count)))
 
     async def add(
         self,
@@ -307,8 +300,10 @@ class Softphones:
             "registrar": registrar, "on_invite": on_invite, "tls": str(tls or ""), "priority": self._priority,
             "log": str(self._logs / f"{name}.sip.log") if self._logs else None,
         }  # fmt: skip
+        errors = self._logs / f"{name}.stderr" if self._logs else None
+        program = self.spare.pop() if self.spare else await Program.start(errors)
         try:
-            await phone.start(settings, self._logs / f"{name}.stderr" if self._logs else None)
+            await phone.start(program, settings)
         except PhoneError:
             await phone.kill()
             raise
