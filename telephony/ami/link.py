@@ -121,9 +121,15 @@ class AmiLink:
             pulse.cancel()
 
     async def _keep_pulse(self) -> None:
-        """By this it is known when the process has stood still."""
+        """By this it is known when the process has stood still.
+
+        Not by what is read next alone: thawed, an event loop may run its timers before it reads (uvloop does).
+        """
         while True:
-            self._beat = self._clock()
+            now = self._clock()
+            if (late := now - self._beat - _PULSE) > STALE:
+                self.drop(f"we stood still for {late:.1f} s: what has come meanwhile is old")
+            self._beat = now
             await asyncio.sleep(_PULSE)
 
     async def _serve_for_ever(self) -> None:

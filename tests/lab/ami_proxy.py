@@ -15,7 +15,8 @@ class AmiProxy:
     """Listens at `host`:`port` and passes everything on to `asterisk`. A context manager.
 
     `dead`: nothing passes any more, and neither side is told. `cut_after`: when these bytes have been passed on to
-    Asterisk, the connection is cut before the answer.
+    Asterisk, the connection is cut before the answer. `slow`: what has these bytes in it is passed on to Asterisk
+    `delay` seconds later, and what comes behind it too.
     """
 
     host: str
@@ -23,6 +24,8 @@ class AmiProxy:
     asterisk: tuple[str, int]
     dead: bool = False
     cut_after: bytes = b""
+    slow: bytes = b""
+    delay: float = 0.0
     _controllers: list[asyncio.StreamWriter] = field(default_factory=list)
     _others: list[asyncio.StreamWriter] = field(default_factory=list)
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
@@ -75,6 +78,8 @@ class AmiProxy:
                 if self.dead:
                     continue
                 if up:
+                    if self.slow and self.slow in data:
+                        await asyncio.sleep(self.delay)
                     target.write(data)
                 else:  # whole messages only, so that a flood does not tear one
                     whole, end, rest = (rest + data).rpartition(b"\r\n\r\n")

@@ -51,6 +51,13 @@ class Api:
             assert time.monotonic() < deadline, f"not {state} within {within} s: {found}"
             await asyncio.sleep(0.02)
 
+    async def ready(self, within: float = 3.0) -> None:
+        """Wait until the hotline says that it is."""
+        deadline = time.monotonic() + within
+        while (found := await self.request("GET", "/health/ready"))[0] != 200:
+            assert time.monotonic() < deadline, f"not ready within {within} s: {found}"
+            await asyncio.sleep(0.02)
+
     async def calls(self) -> list[Any]:
         """The live calls."""
         answer = await self.get("/v1/calls")

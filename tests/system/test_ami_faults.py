@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 import time
@@ -232,6 +233,60 @@ async def test_leader_that_alone_is_cut_off_from_asterisk_is_followed_by_the_oth
         proxy.dead = False
         proxy.cut()
         await asyncio.to_thread(site.second.kill)
+
+
+async def test_defect_seat_rings_once_for_a_held_caller_whom_controller_and_dialplan_take_back(
+    stage: Stage, proxy: AmiProxy, cast
+) -> None:
+    """The dialplan looks every 0.1 s whether the taker is there still; the controller knows at once, but acts later."""
+    citizen, taker, _ = cast
+    talk = await stage.talk(citizen, taker)
+    assert (await stage.api["110"].press("1001", "hold"))[0] == 202
+    await stage.hears_music(talk.caller)
+    proxy.slow, proxy.delay = b"Action: Redirect", 0.15
+
+    await talk.taker.hangup()
+
+    back = await taker.incoming()
+    await back.ring()
+    await stage.hears_music(talk.caller)
+    assert back.ending is None, "rung twice"
+    await back.answer()
+    await stage.hears(talk.caller, TAKER)
+    assert len(taker.calls) == 2
+    await talk.caller.hangup()
+    await back.ended()
+    await stage.api["110"].no_calls()
+
+
+async def test_idle_controller_that_was_frozen_finds_out_anew_how_things_stand(
+    stage: Stage, lab: Lab, cast
+) -> None:
+    """What Asterisk has told meanwhile is old: to act on it may part who has come together since."""
+    citizen, taker, _ = cast
+    log = lab.sites["110"].state / "log" / "controller.jsonl"
+    before = len(log.read_text(encoding="utf-8"))
+    controller = lab.sites["110"].controller.pid
+    assert controller
+    os.kill(controller, signal.SIGSTOP)
+    try:
+        caller = await citizen.dial(f"sip:110@{SIP['110']}", number="13900139000")
+        ring = await taker.incoming(within=5.0)
+        await asyncio.sleep(1.2)  # the standstill, with the time that the dialplan has waited for an answer
+    finally:
+        os.kill(controller, signal.SIGCONT)
+
+    await ring.answer()
+    await caller.answered()
+    await stage.hears(caller, TAKER)
+    await stage.api["110"].ready()
+    call = await stage.api["110"].call_with(situation="talking")
+    assert call["caller"]["number"] == "13900139000"
+    lines = log.read_text(encoding="utf-8")[before:].splitlines()
+    assert [json.loads(line)["event"] for line in lines if "we stood still" in line] == ["ami_down"]
+    await caller.hangup()
+    await ring.ended()
+    await stage.api["110"].no_calls()
 
 
 async def test_a_press_into_a_controller_that_stands_still_is_refused_or_carried_out(
