@@ -10,7 +10,7 @@ import time
 import pytest
 
 from tests.lab.processes import may_go_ahead
-from tests.lab.stalls import AHEAD, Stalls
+from tests.lab.stalls import AHEAD, Stall, Stalls
 
 HELD_UP = 0.03  # seconds
 HOG = f"import time; until = time.monotonic() + {HELD_UP}\nwhile time.monotonic() < until: pass"
@@ -44,6 +44,24 @@ def test_work_that_may_not_go_ahead_of_us_is_none(core: int) -> None:
     with Stalls() as stalls:
         began, ended = hog(core, AHEAD - 1)
         assert stalls.longest_ms(began, ended) < HELD_UP * 1000 - 10
+
+
+@pytest.mark.parametrize(
+    ("seen", "longest"),
+    [
+        ([(1.0, 1.1), (5.0, 5.2)], 200),
+        ([(5.0, 5.2), (5.1, 5.3), (1.0, 1.1)], 300),
+        ([(5.0, 5.4), (5.1, 5.2), (5.35, 5.5)], 500),
+        ([(5.0, 5.1), (5.11, 5.2)], 100),
+        ([], 0),
+    ],
+)
+def test_two_cores_that_stand_still_one_after_the_other_are_one_stall(
+    seen: list[tuple[float, float]], longest: float
+) -> None:
+    stalls = Stalls()
+    stalls._seen = [Stall(*each) for each in seen]
+    assert stalls.longest_ms(0.0, 10.0) == pytest.approx(longest)
 
 
 def test_nobody_watches_nothing_is_excused() -> None:

@@ -101,7 +101,9 @@ class World:
     async def start(self, service: Service) -> None:
         """Start the program; that it serves is not waited for."""
         version = self._versions[id(service)]
-        await asyncio.to_thread(service.process.start, service.argv, version, service.environment)
+        await asyncio.to_thread(
+            service.process.start, service.argv, version, service.environment, service.priority
+        )
 
     async def serves(self, service: Service) -> None:
         """Wait until the program serves; LabError if it does not within its limit."""

@@ -128,7 +128,8 @@ class RawSip(asyncio.DatagramProtocol):
         async with asyncio.timeout(within):
             while True:
                 answer = await self._answers.get()
-                if answer.call_id == request.call_id and (answer.status or 0) >= 200:
+                same = (answer.call_id, answer.header("CSeq")) == (request.call_id, request.header("CSeq"))
+                if same and (answer.status or 0) >= 200:
                     break
         if request.method == "INVITE":
             self.acknowledge(request, answer)

@@ -39,6 +39,7 @@ class Call:
         self.began_at = phone.clock()
         self.ringing_at: float | None = None
         self.answered_at: float | None = None
+        self.hung_up_at: float | None = None
         self.ending: Ended | None = None
         self.state = "incoming" if invite else "calling"
         self.audio = "none"  # or "active", "held here", "held there"
@@ -46,6 +47,13 @@ class Call:
 
     def __repr__(self) -> str:
         return f"<call {self.key} of {self.phone.name}: {self.state}>"
+
+    @property
+    def ended_at(self) -> float | None:
+        """When it was over, or was told to be: a phone that has hung up says nothing more."""
+        if self.hung_up_at is not None:
+            return self.hung_up_at
+        return self.ending.at if self.ending is not None else None
 
     @property
     def headers(self) -> SipMessage:
@@ -89,6 +97,7 @@ class Call:
 
     async def hangup(self) -> None:
         """BYE, CANCEL or 603, whichever is due; does not wait for the end."""
+        self.hung_up_at = self.phone.clock()
         await self.phone.command("hangup", call=self.key)
 
     async def dtmf(self, digits: str, *, duration: int = 100) -> None:

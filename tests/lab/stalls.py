@@ -70,8 +70,16 @@ class Stalls:
         return [stall for stall in self._seen if stall.began < until and since < stall.ended]
 
     def longest_ms(self, since: float, until: float) -> float:
-        """The length of the longest of them, in ms; 0 without one."""
-        return max(((stall.ended - stall.began) * 1000 for stall in self.between(since, until)), default=0.0)
+        """The length of the longest of them, in ms; 0 without one. Where one core stood still while another did,
+        what needs both was held up by the two together.
+        """
+        longest = began = ended = 0.0
+        for stall in sorted(self.between(since, until)):
+            if stall.began > ended:
+                began = stall.began
+            ended = max(ended, stall.ended)
+            longest = max(longest, ended - began)
+        return longest * 1000
 
     def _read(self) -> None:
         for watcher in self._watchers:

@@ -224,7 +224,7 @@ async def test_caller_goes_back_to_the_taker_whose_phone_is_free_only_a_moment_l
     await second.answered()
 
     await talk.taker.hangup()
-    await asyncio.sleep(0.15)  # the moment
+    await asyncio.sleep(0.05)  # the moment
     await second.hangup()
 
     back = await talk.taker.phone.incoming()

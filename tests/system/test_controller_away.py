@@ -228,7 +228,7 @@ class Ringing(Inviting):
 
     async def go_on(self) -> None:
         await self.taker.hangup()
-        await self.stage.hears_music(self.caller)
+        await self.stage.hears_words(self.caller, "transferring", whole=False)
         await self.partner.answer()
         await self.stage.hears(self.caller, PARTNER)
         await self.stage.hears(self.partner, CALLER)

@@ -13,10 +13,8 @@ import pytest
 
 from tests.lab.softphone import Softphone
 from tests.lab.softphone_errors import CallFailedError, PhoneError
-from tests.lab.stage import BOTH_LEFT, CALLER, PARTNER, SIP, TAKER, Stage
+from tests.lab.stage import BOTH_LEFT, CALLER, MOVED, PARTNER, SIP, TAKER, Stage
 from tests.system.conftest import Lab, ring_partner
-
-MOVED = 40.0  # ms between the last of the music and the first of the partner, which nobody notices
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 
 import pytest
@@ -93,8 +94,10 @@ async def test_press_can_be_tried_again_after_a_failure(stage: Stage, talk: Talk
 
     assert status == 202
     await stage.api["110"].transfer_in(talk.id, answer["id"], "joined")
-    await end(talk, await unit.incoming())
+    await talk.caller.hangup()  # and the partner only when that has been noticed: who was first is told apart
     assert (await stage.api["110"].transfer_in(talk.id, answer["id"], "ended"))["reason"] == "caller_hung_up"
+    await (await unit.incoming()).hangup()
+    await talk.taker.ended()
 
 
 async def test_closed_line_refuses_at_once_and_nothing_is_dialled(stage: Stage, talk: Talk) -> None:
@@ -107,7 +110,9 @@ async def test_closed_line_refuses_at_once_and_nothing_is_dialled(stage: Stage, 
 
     assert (status, answer["error"]["code"]) == (409, "line_closed")
     await talk.taker.dtmf("*2")  # the phone's key is the same key
-    refused = await api.call_with(situation="talking")
+    async with asyncio.timeout(3.0):
+        while len((refused := await api.call_with(situation="talking"))["transfers"]) < 2:  # noqa: ASYNC110 - HTTP
+            await asyncio.sleep(0.05)
     await api.request("PATCH", "/v1/lines/119", {"state": "open"})
     status, answer = await api.press("1001", "119")
     assert status == 202, answer

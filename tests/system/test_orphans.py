@@ -72,6 +72,7 @@ async def test_caller_who_came_while_the_controller_was_frozen_has_keys_once_the
     await caller.answered()
     call = await stage.api["110"].call_with(situation="talking")
     assert call["caller"]["number"] == "13800138000"
+    await stage.api["110"].ready()
 
     status, pressed = await stage.api["110"].press("1001", "119")
 

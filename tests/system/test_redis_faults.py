@@ -350,15 +350,18 @@ async def test_when_the_master_dies_calls_go_on_and_the_other_redis_has_them(
 ) -> None:
     citizen, taker, unit = cast
     talk = await stage.talk(citizen, taker)
-    assert await by_sentinel.exists(f"tel:110:call:{talk.id}")
+    async with asyncio.timeout(2.0):
+        while not await by_sentinel.exists(f"tel:110:call:{talk.id}"):  # noqa: ASYNC110 - a replica tells nobody
+            await asyncio.sleep(0.05)
     await watcher.ready()
 
+    noticed = asyncio.create_task(watcher.ready("redis"))
     await asyncio.to_thread(watcher.site.redis.kill)
     _, transfer = await stage.api["110"].press("1001", "119")
     ring = await unit.incoming()
     await ring.answer()
     await stage.hears(talk.caller, TAKER, PARTNER)
-    await watcher.ready("redis")
+    await noticed
     await watcher.ready(within=8.0)
 
     await by_sentinel.connection_pool.disconnect()  # A replica that becomes the master drops its clients.

@@ -7,6 +7,7 @@ import json
 import time
 import wave
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -117,8 +118,19 @@ async def test_one_key_calls_everybody_in_at_once_and_each_hears_the_others(
     await seat.ended()  # one is left: the room ends by itself
     assert await room_is(stage, empty)
     recordings = sorted((lab.sites["110"].state / "asterisk/spool/monitor").glob("room-room*.wav"))
-    with wave.open(str(recordings[-1])) as sound:
-        assert sound.getnframes() / sound.getframerate() > 0.5
+    await recorded(recordings[-1], seconds=0.5)
+
+
+async def recorded(file: Path, seconds: float, within: float = 2.0) -> None:
+    """Wait until so much is in it: Asterisk closes it, and writes how long it is, after the room has ended."""
+    deadline = time.monotonic() + within
+    while True:
+        with wave.open(str(file)) as sound:
+            length = sound.getnframes() / sound.getframerate()
+        if length > seconds:
+            return
+        assert time.monotonic() < deadline, f"{file}: {length} s"
+        await asyncio.sleep(0.05)
 
 
 async def test_the_first_one_hears_that_the_room_is_open_and_then_the_others(stage: Stage, officers) -> None:
@@ -268,7 +280,7 @@ async def test_running_call_is_brought_in_and_its_caller_is_never_without_somebo
     done = time.time()
     heard = stage.wire.received(citizen.bind, talk.caller.call_id).between(moved, done)
     assert heard.lost == 0
-    assert heard.largest_gap_ms <= 60
+    assert heard.largest_gap_ms <= 60 + stage.stalls.longest_ms(moved, done)
     await stage.hears(talk.taker, CALLER, PARTNER)
     await stage.hears(agent, CALLER, TAKER)
     fire = await fire_phone.incoming()

@@ -30,7 +30,8 @@ def _draw_call(index: int, at: float, draw: random.Random) -> PlannedCall:
     call = replace(call, withheld=draw.random() < figures.WITHHELD)
     call, line = _draw_matter(call, draw)
     if draw.random() < figures.GIVE_UP:
-        return replace(call, scene="gives_up", patience=100, ends=frozenset({"nobody_answered"}))
+        slow = Phone(ring=2_000)  # the caller has long gone, on a slow machine too
+        return replace(call, scene="gives_up", patience=100, taker=slow, ends=frozenset({"nobody_answered"}))
     if call.way == "platform":
         return platform(replace(call, withheld=False, scene="platform"), line, draw)
     if not line:
