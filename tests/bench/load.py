@@ -7,6 +7,7 @@ where two are in a conversation; what audio costs is a figure of its own (`mixin
 from __future__ import annotations
 
 import asyncio
+import time
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
@@ -15,6 +16,7 @@ from tests.bench.figures import Goal, Row, percentile
 from tests.bench.handover import Handed, Ours, Phones, Reference, Talking, Way, begin, hand_over
 from tests.bench.processes import cpu_seconds, resident_bytes
 from tests.bench.sites import BenchSite, make_ours, make_plain, start_plain
+from tests.lab.paths import LabError
 
 SEATS_FOR_LOAD = 64
 LIMIT = 50.0  # ms from the key to the INVITE that 99 of 100 must keep
@@ -23,6 +25,7 @@ SETUP = 25.0  # calls a second while live calls are built up
 STEP = 1.25  # from one rate to the next
 FEW = 10
 FILL_FEED = 400  # hand-overs make more events than the feed keeps
+CLEARED = 120.0  # s
 KIB = 1024.0
 
 
@@ -110,7 +113,19 @@ class Site:
         idle = idle or {}
         cpu = {name: used - before[name] - idle.get(name, 0.0) * took for name, used in self._cpu().items()}
         self._record(way, rate, handed)
-        return Batch(list(handed), cpu)
+        batch = Batch(list(handed), cpu)
+        if batch.failed:
+            await asyncio.to_thread(self._clear, self._ours if way == "ours" else self._plain)
+        return batch
+
+    def _clear(self, site: BenchSite) -> None:
+        """End what a batch that was too much has left: its callers would wait for seats for ever, and have some."""
+        deadline = time.monotonic() + CLEARED
+        while site.channels():
+            if time.monotonic() > deadline:
+                raise LabError(f"{site.name}: calls are left over after {CLEARED:.0f} s")
+            site.asterisk_cli("channel request hangup all")
+            time.sleep(0.5)
 
     def _record(self, way: str, rate: float, handed: list[Handed]) -> None:
         records = [{"at": each.at, "ms": each.to_invite, "failed": each.failed} for each in handed]
