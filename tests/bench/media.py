@@ -17,10 +17,12 @@ from tests.bench.bench import Bench
 from tests.bench.figures import Goal, Row, percentile
 from tests.bench.handover import bridge_add
 from tests.bench.sites import OURS, PLAIN, BenchSite, make_ours, make_plain, start_plain
+from tests.lab.rtp import Stream
 from tests.lab.softphone import Softphone
 from tests.lab.softphone_call import Call
 from tests.lab.softphone_errors import PhoneError
 from tests.lab.stage import FAR_END, FRAME, PARTNER, TAKER, Stage
+from tests.lab.stalls import Stalls
 from tests.lab.wire import WireError
 
 HEARD = 0.5  # s that each conversation goes on
@@ -41,10 +43,15 @@ class Lane:
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """One hand-over at the caller's ear. ms; `to_heard`: from the partner's 200 OK to its first packet here."""
+    """One hand-over at the caller's ear, in ms.
+
+    `gap`: without the time for which the machine stood still, `whole_gap`: with it. `to_heard`: from the partner's
+    200 OK to its first packet here.
+    """
 
     way: str
     gap: float
+    whole_gap: float
     lost: int
     to_heard: float
     failed: str = ""
@@ -60,6 +67,7 @@ class Stand:
         self._tasks: list[asyncio.Task[None]] = []
 
     async def __aenter__(self) -> Stand:
+        self._stalls = self._stack.enter_context(Stalls())
         self.stage = await self._stack.enter_async_context(Stage({"110": self._ours.state}))
         self.ami: BareAmi = await self._stack.enter_async_context(self._plain.ami())
         return self
@@ -177,7 +185,7 @@ class Stand:
             return await self._play(lane, way)
         except (AssertionError, PhoneError, WireError, TimeoutError) as error:
             words = str(error).splitlines() or [repr(error)]
-            return Heard(way, 0.0, 0, 0.0, words[0])
+            return Heard(way, 0.0, 0.0, 0, 0.0, words[0])
         finally:
             await self._clear(lane)
 
@@ -212,7 +220,13 @@ class Stand:
         first = stream.first_heard(PARTNER, answered)
         assert first is not None, f"{way}: the caller never heard the partner"
         window = stream.between(pressed, done)
-        return Heard(way, window.largest_gap_ms, window.lost, (first - answered) * 1000)
+        return Heard(way, self._gap(window), window.largest_gap_ms, window.lost, (first - answered) * 1000)
+
+    def _gap(self, window: Stream) -> float:
+        """Without the time for which the machine itself stood still just then: that is nobody's doing."""
+        seen = [(at, ms) for at, ms in window.gaps_ms if ms > FRAME]
+        lost = [self._stalls.longest_ms(at, at + ms / 1000) for at, ms in seen]
+        return max((max(FRAME, ms - each) for (_, ms), each in zip(seen, lost, strict=True)), default=FRAME)
 
     def _answered(self, lane: Lane, partner: Call) -> float:
         """When the partner's 200 OK went over the wire."""
@@ -276,7 +290,7 @@ def _rows(found: Sequence[Heard]) -> list[Row]:
         if by_way[way]:
             rows.append(
                 Row(
-                    f"largest gap at the caller, worst of {len(mine)}",
+                    f"largest gap at the caller, worst of {len(mine)}, and by {way}",
                     "ms",
                     max(h.gap for h in mine),
                     max(h.gap for h in by_way[way]),
