@@ -126,10 +126,9 @@ class AmiLink:
         Not by what is read next alone: thawed, an event loop may run its timers before it reads (uvloop does).
         """
         while True:
-            now = self._clock()
-            if (late := now - self._beat - _PULSE) > STALE:
-                self.drop(f"we stood still for {late:.1f} s: what has come meanwhile is old")
-            self._beat = now
+            if self._wire is not None:
+                self._wire.look_for_standstill()
+            self._beat = self._clock()
             await asyncio.sleep(_PULSE)
 
     async def _serve_for_ever(self) -> None:

@@ -128,12 +128,15 @@ class AmiProtocol(AMIProtocol):  # type: ignore[misc]
             raise AmiRefused(action, AmiMessage({"Message": f"no complete list: {answer!r}"}))
         return answer, question.items
 
-    def data_received(self, data: bytes) -> None:
-        if self.closed:
-            return
-        if (seconds := self._stood_still()) > STALE:
+    def look_for_standstill(self) -> None:
+        """Close it if we have just stood still: what has come meanwhile is old."""
+        if not self.closed and (seconds := self._stood_still()) > STALE:
             # To act on old news may part those whom the dialplan has brought together since: find out anew.
             self.close(f"we stood still for {seconds:.1f} s: what has come meanwhile is old")
+
+    def data_received(self, data: bytes) -> None:
+        self.look_for_standstill()
+        if self.closed:
             return
         self.received += len(data)
         rest = self._rest
