@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import signal
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -84,6 +87,18 @@ class Service:
     def kill(self) -> None:
         """End it as a crash would."""
         self.process.kill()
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """In the block it neither runs nor dies; LabError where it is not there."""
+        pid = self.pid
+        if pid is None:
+            raise LabError(f"{self.name} does not run, and cannot be frozen")
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(pid, signal.SIGCONT)
 
     def version(self) -> str:
         """Changes whenever the command, its environment or one of its files does."""

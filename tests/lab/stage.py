@@ -25,7 +25,6 @@ from tests.lab.wire import SipPacket, Wire
 CALLER, TAKER, PARTNER = 530, 1130, 1790  # Hz
 BOTH_LEFT = 1.0  # s; taker and partner who leave closer together than this have not agreed on it
 FRAME = 20.0  # ms between two RTP packets
-MOVED = 40.0  # ms between the last of the music and the first of a partner, which nobody notices
 A_MOMENT = 0.1  # of the time
 A_LOOK = 0.1  # s from one look at what is heard to the next
 A_HOLE_IS_HEARD = 0.8  # s for which a hole in the sound can be seen in the last half second of it

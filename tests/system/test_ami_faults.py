@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
-import signal
 import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -15,6 +13,7 @@ import pytest
 
 from tests.lab.ami_proxy import AmiProxy
 from tests.lab.softphone import Softphone
+from tests.lab.softphone_call import Call
 from tests.lab.stage import API, CALLER, PARTNER, SIP, TAKER, Stage
 from tests.system.conftest import Lab
 
@@ -79,6 +78,12 @@ async def end(stage: Stage, talk, ring) -> None:
     await stage.api["110"].no_calls()
 
 
+async def caller_ends(stage: Stage, caller: Call, other: Call) -> None:
+    await caller.hangup()
+    await other.ended()
+    await stage.api["110"].no_calls()
+
+
 async def test_what_happened_while_the_link_was_cut_is_known_and_nothing_is_sent_again(
     stage: Stage, proxy: AmiProxy, cast
 ) -> None:
@@ -97,9 +102,7 @@ async def test_what_happened_while_the_link_was_cut_is_known_and_nothing_is_sent
 
     await stage.api["110"].transfer_in(talk.id, transfer["id"], "handed_over", within=1.0)
     assert invites(stage) == 1
-    await talk.caller.hangup()
-    await ring.ended()
-    await stage.api["110"].no_calls()
+    await caller_ends(stage, talk.caller, ring)
 
 
 async def test_a_link_that_is_dead_without_a_word_is_noticed_and_a_press_into_it_is_not_made_up_for(
@@ -197,9 +200,7 @@ async def test_reloads_of_asterisk_disturb_no_call_and_seats_and_lines_stay(
     await stage.hears(fresh, TAKER)
     await fresh.hangup()
     await again.ended()
-    await talk.caller.hangup()
-    await ring.ended()
-    await stage.api["110"].no_calls()
+    await caller_ends(stage, talk.caller, ring)
 
 
 async def test_leader_that_alone_is_cut_off_from_asterisk_is_followed_by_the_other_controller(
@@ -254,9 +255,7 @@ async def test_defect_seat_rings_once_for_a_held_caller_whom_controller_and_dial
     await back.answer()
     await stage.hears(talk.caller, TAKER)
     assert len(taker.calls) == 2
-    await talk.caller.hangup()
-    await back.ended()
-    await stage.api["110"].no_calls()
+    await caller_ends(stage, talk.caller, back)
 
 
 async def test_idle_controller_that_was_frozen_finds_out_anew_how_things_stand(
@@ -266,27 +265,20 @@ async def test_idle_controller_that_was_frozen_finds_out_anew_how_things_stand(
     citizen, taker, _ = cast
     log = lab.sites["110"].state / "log" / "controller.jsonl"
     before = len(log.read_text(encoding="utf-8"))
-    controller = lab.sites["110"].controller.pid
-    assert controller
-    os.kill(controller, signal.SIGSTOP)
-    try:
+    with lab.sites["110"].controller.frozen():
         caller = await citizen.dial(f"sip:110@{SIP['110']}", number="13900139000")
         ring = await taker.incoming(within=5.0)
         await asyncio.sleep(1.2)  # the standstill, with the time that the dialplan has waited for an answer
-    finally:
-        os.kill(controller, signal.SIGCONT)
 
     await ring.answer()
     await caller.answered()
     await stage.hears(caller, TAKER)
-    await stage.api["110"].ready()
+    await ready(200, within=3.0)
     call = await stage.api["110"].call_with(situation="talking")
     assert call["caller"]["number"] == "13900139000"
     lines = log.read_text(encoding="utf-8")[before:].splitlines()
     assert [json.loads(line)["event"] for line in lines if "we stood still" in line] == ["ami_down"]
-    await caller.hangup()
-    await ring.ended()
-    await stage.api["110"].no_calls()
+    await caller_ends(stage, caller, ring)
 
 
 async def test_a_press_into_a_controller_that_stands_still_is_refused_or_carried_out(
@@ -296,16 +288,11 @@ async def test_a_press_into_a_controller_that_stands_still_is_refused_or_carried
     citizen, taker, unit = cast
     talk = await stage.talk(citizen, taker)
     other = await stage.citizen()
-    controller = lab.sites["110"].controller.pid
-    assert controller
-    os.kill(controller, signal.SIGSTOP)
-    try:
+    with lab.sites["110"].controller.frozen():
         press = asyncio.create_task(stage.api["110"].press("1001", "119"))
         call = await other.dial(f"sip:110@{SIP['110']}", number="13900139000")
         await asyncio.sleep(1.5)  # the standstill
         await call.hangup()
-    finally:
-        os.kill(controller, signal.SIGCONT)
 
     status, answer = await press
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import signal
 import time
 
 import pytest
@@ -86,16 +84,11 @@ async def test_frozen_controller_leaves_no_hole_before_the_announcement(
     stage: Stage, lab: Lab, cast, agent
 ) -> None:
     caller, taker, partner = await ring_partner(stage, (*cast[:2], agent), "*1")
-    pid = lab.sites["110"].controller.pid
-    assert pid
-    os.kill(pid, signal.SIGSTOP)
-    left = time.time()
-    await taker.hangup()
+    with lab.sites["110"].controller.frozen():
+        left = time.time()
+        await taker.hangup()
 
-    try:
         spoken = await stage.hears_words(caller, "transferring", whole=False)
-    finally:
-        os.kill(pid, signal.SIGCONT)
 
     assert spoken.began - left < no_hole(stage, left)
     assert silence(stage, caller, left) < no_hole(stage, left)
@@ -198,17 +191,12 @@ async def test_partner_whose_answer_crosses_the_callers_hang_up_is_told_and_rele
 ) -> None:
     # The controller hears of the hang-up when the partner has answered, and wants to cancel the ringing.
     caller, taker, partner = await ring_partner(stage, cast)
-    pid = lab.sites["110"].controller.pid
-    assert pid
-    os.kill(pid, signal.SIGSTOP)
-    try:
+    with lab.sites["110"].controller.frozen():
         await caller.hangup()
         await taker.ended()
         await asyncio.to_thread(only_lines_left, lab)
         await partner.answer()
         await stage.hears_words(partner, "caller-gone", whole=False)
-    finally:
-        os.kill(pid, signal.SIGCONT)
 
     await partner.ended()
 

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import re
-import signal
 import subprocess
 import sys
 import time
@@ -239,13 +237,8 @@ async def test_every_command_says_that_the_controller_does_not_answer_when_it_is
 
 
 async def test_frozen_controller_holds_the_cli_for_some_seconds_only(console: Console, lab: Lab) -> None:
-    pid = lab.sites["110"].controller.pid
-    assert pid
-    os.kill(pid, signal.SIGSTOP)
-    try:
+    with lab.sites["110"].controller.frozen():
         answer = await console.rows("hotline show lines")
-    finally:
-        os.kill(pid, signal.SIGCONT)
     assert answer["controller"] == "does not answer"
 
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import signal
 import time
 from collections.abc import AsyncIterator
 from contextlib import suppress
@@ -13,8 +11,10 @@ import pytest
 
 from tests.lab.softphone import Softphone
 from tests.lab.softphone_errors import CallFailedError, PhoneError
-from tests.lab.stage import BOTH_LEFT, CALLER, MOVED, PARTNER, SIP, TAKER, Stage
+from tests.lab.stage import BOTH_LEFT, CALLER, PARTNER, SIP, TAKER, Stage
 from tests.system.conftest import Lab, ring_partner
+
+MOVED = 40.0  # ms between the last of the music and the first of the partner, which nobody notices
 
 
 @pytest.fixture
@@ -35,11 +35,8 @@ def stopped(lab: Lab, cast) -> None:
 @pytest.fixture
 async def frozen(lab: Lab, cast) -> AsyncIterator[None]:
     """110's controller neither answers nor dies."""
-    pid = lab.sites["110"].controller.pid
-    assert pid
-    os.kill(pid, signal.SIGSTOP)
-    yield
-    os.kill(pid, signal.SIGCONT)
+    with lab.sites["110"].controller.frozen():
+        yield
 
 
 async def talk(citizen: Softphone, taker: Softphone) -> tuple:

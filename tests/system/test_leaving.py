@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import signal
 import time
 
 import pytest
 
 from tests.lab.softphone import Softphone
 from tests.lab.softphone_call import Call
-from tests.lab.stage import BOTH_LEFT, CALLER, MOVED, PARTNER, TAKER, Stage, Talk
+from tests.lab.stage import BOTH_LEFT, CALLER, FRAME, PARTNER, TAKER, Stage, Talk
 from tests.system.conftest import Lab
 
 
@@ -154,14 +152,9 @@ async def test_seat_that_rings_for_the_caller_already_is_not_rung_again_by_a_con
     _, ring = await press(stage, unit)
     await talk.taker.hangup()
     await stage.api["110"].call_with(situation="waiting")
-    controller = lab.sites["110"].controller.pid
-    assert controller
-    os.kill(controller, signal.SIGSTOP)
-    try:
+    with lab.sites["110"].controller.frozen():
         await ring.reject(486)
         back = await talk.taker.phone.incoming()  # by the dialplan alone
-    finally:
-        os.kill(controller, signal.SIGCONT)
 
     await stage.api["110"].call_with(situation="queued")
 
@@ -210,7 +203,7 @@ async def test_caller_who_waits_is_joined_without_a_hole_and_the_partners_keys_w
     done = time.time()
     heard = stage.wire.received(talk.caller.phone.bind, talk.caller.call_id).between(since, done)
     assert heard.lost == 0
-    assert heard.largest_gap_ms <= stage.allowed_gap(since, done, ring) + MOVED
+    assert heard.largest_gap_ms <= stage.allowed_gap(since, done, ring) + FRAME
     await stage.api["110"].transfer_in(talk.id, transfer, "handed_over")
     await ring.dtmf("*0")
     back = await talk.taker.phone.incoming()

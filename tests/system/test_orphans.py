@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import signal
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -60,14 +58,9 @@ async def test_caller_who_came_while_the_controller_was_frozen_has_keys_once_the
     stage: Stage, lab: Lab, cast
 ) -> None:
     citizen, taker, unit = cast
-    pid = lab.sites["110"].controller.pid
-    assert pid
-    os.kill(pid, signal.SIGSTOP)
-    try:
+    with lab.sites["110"].controller.frozen():
         caller = await citizen.dial(f"sip:110@{SIP['110']}", number="13800138000")
         ring = await taker.incoming()
-    finally:
-        os.kill(pid, signal.SIGCONT)
     await ring.answer()
     await caller.answered()
     call = await stage.api["110"].call_with(situation="talking")

@@ -83,9 +83,7 @@ async def pair(tmp_path: Path) -> AsyncIterator[Pair]:
 @pytest.fixture
 async def link(pair: Pair) -> AsyncIterator[RedisLink]:
     link = pair.link()
-    async with asyncio.timeout(8):  # on a busy machine the Sentinel takes the master for down now and then
-        while not await link.probe():  # noqa: ASYNC110 - another process tells nobody
-            await asyncio.sleep(0.05)
+    await found_again(link)  # on a busy machine the Sentinel takes the master for down now and then
     yield link
     await link.close()
 
