@@ -276,8 +276,8 @@ async def test_idle_controller_that_was_frozen_finds_out_anew_how_things_stand(
     await ready(200, within=3.0)
     call = await stage.api["110"].call_with(situation="talking")
     assert call["caller"]["number"] == "13900139000"
-    lines = log.read_text(encoding="utf-8")[before:].splitlines()
-    assert [json.loads(line)["event"] for line in lines if "we stood still" in line] == ["ami_down"]
+    lines = [json.loads(line) for line in log.read_text(encoding="utf-8")[before:].splitlines()]
+    assert ["we stood still" in line["reason"] for line in lines if line["event"] == "ami_down"] == [True]
     await caller_ends(stage, caller, ring)
 
 
