@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -82,7 +83,11 @@ class Desk:
         self.downs: list[str] = []
         values = {"host": ADDRESS, "port": port, "username": "tel", "secret": SECRET, **settings}
         self.link = AmiLink(
-            AmiSettings(**values), on_event=self.events.append, on_up=self._nothing, on_down=self.downs.append
+            AmiSettings(**values),
+            on_event=self.events.append,
+            on_up=self._nothing,
+            on_down=self.downs.append,
+            clock=time.process_time,  # a test that is kept from running is no controller that stands still
         )
 
     def all(self, name: str) -> list[AmiMessage]:

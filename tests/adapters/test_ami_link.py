@@ -31,7 +31,10 @@ FAST: Mapping[str, Any] = {
 class Desk:
     """A link with a notebook: what its owner was told, in order."""
 
-    def __init__(self, server: AmiServer, **settings: Any) -> None:
+    def __init__(
+        self, server: AmiServer, *, clock: Callable[[], float] = time.process_time, **settings: Any
+    ) -> None:
+        # By that clock a test that is kept from running does not stand still.
         self.events: list[AmiMessage] = []
         self.notes: list[str] = []
         self.on_event: Callable[[AmiMessage], None] = lambda event: None
@@ -49,6 +52,7 @@ class Desk:
             on_event=self._event,
             on_up=self._up,
             on_down=lambda why: self.notes.append(f"down: {why}"),
+            clock=clock,
         )
 
     async def nothing(self) -> None:
@@ -520,7 +524,7 @@ class TestLoss:
             await until(lambda: session.ended)
 
     async def test_a_busy_asterisk_gets_time_for_its_pong_but_not_for_ever(self, server: AmiServer) -> None:
-        desk = Desk(server, ping_interval=0.02, ping_deadline=0.05)
+        desk = Desk(server, ping_interval=0.02, ping_deadline=0.3)
         server.answers_ping = False
         with capture_logs() as logs:
             async with connected(desk, server) as (_, session):
@@ -581,6 +585,10 @@ class TestLoss:
 
 class TestStandingStill:
     """This process was frozen, or kept from running: what has come meanwhile is old, and not to be acted on."""
+
+    @pytest.fixture
+    def desk(self, server: AmiServer) -> Desk:
+        return Desk(server, clock=time.monotonic)
 
     async def test_what_came_meanwhile_is_looked_up_instead_of_believed(
         self, server: AmiServer, desk: Desk

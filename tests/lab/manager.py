@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -24,6 +25,7 @@ async def as_controller(site: Site) -> AsyncIterator[AmiLink]:
         on_event=lambda _: None,
         on_up=ready,
         on_down=lambda _: None,
+        clock=time.process_time,  # a test that is kept from running is no controller that stands still
     )
     task = asyncio.create_task(link.run())
     try:

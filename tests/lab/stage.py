@@ -26,6 +26,7 @@ CALLER, TAKER, PARTNER = 530, 1130, 1790  # Hz
 BOTH_LEFT = 1.0  # s; taker and partner who leave closer together than this have not agreed on it
 FRAME = 20.0  # ms between two RTP packets
 A_MOMENT = 0.1  # of the time
+LOOKED_AT = 0.5  # s; what a phone heard in this time is what it hears
 A_LOOK = 0.1  # s from one look at what is heard to the next
 A_HOLE_IS_HEARD = 0.8  # s for which a hole in the sound can be seen in the last half second of it
 LOUD = 300  # of 32767; far above the noise of alaw, far below the music
@@ -135,16 +136,19 @@ class Stage:
         call = await self.api[site].call_with(situation="talking")
         return Talk(call["id"], caller, ring)
 
-    def heard(self, call: Call, seconds: float = 0.5, until: float | None = None) -> set[int]:
+    def heard(self, call: Call, seconds: float = LOOKED_AT, until: float | None = None) -> set[int]:
         """Whose tones the phone of `call` has received in the last `seconds`."""
         until = time.time() if until is None else until
         stream = self.wire.received(call.phone.bind, call.call_id)
         return stream.between(until - seconds, until).tones(TONES)
 
-    async def hears(self, call: Call, *tones: int, within: float = 3.0) -> float:
-        """Wait until the phone of `call` has heard exactly these tones for half a second; returns when."""
+    async def hears(self, call: Call, *tones: int, within: float = 3.0, since: float = 0.0) -> float:
+        """Wait until the phone of `call` has heard exactly these tones for half a second; returns when.
+
+        `since`: what was heard before does not count, where the same voice was there before.
+        """
         deadline = time.monotonic() + within
-        while (found := self.heard(call)) != set(tones):
+        while (found := self.heard(call)) != set(tones) or time.time() - LOOKED_AT < since:
             assert time.monotonic() < deadline, (
                 f"{call.phone.name} hears {found} and not {set(tones)} after {within} s"
             )
@@ -172,13 +176,16 @@ class Stage:
         Where the machine has just stood still, who is missing does not count, nor does that time.
         """
         until = time.monotonic() + seconds
-        while time.monotonic() < until:
+        await asyncio.sleep(LOOKED_AT)  # nor does what was heard before: somebody may just have come back
+        while True:
             now = time.time()
             found = self.heard(call)
             if found < set(tones) and self.stalls.longest_ms(now - A_HOLE_IS_HEARD, now) > FRAME:
                 until += A_LOOK
             else:
                 assert found == set(tones), f"{call.phone.name} hears {found} and not {set(tones)} any more"
+            if time.monotonic() >= until:
+                return
             await asyncio.sleep(A_LOOK)
 
     def words(self, call: Call, name: str, site: str = "110") -> list[words.Heard]:

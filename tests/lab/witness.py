@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,8 +14,6 @@ if TYPE_CHECKING:
 
 STEPS = "steps.log"  # every step of Asterisk's dialplan
 MOST_LINES = 4000  # of one log; who waits in the dialplan takes 500 steps a second
-
-_writes: dict[Path, int | None] = {}  # which Asterisk, by its pid, has been told to
 
 
 class Witness:
@@ -46,11 +45,15 @@ class Witness:
 
 
 def tell_steps(site: Site) -> None:
-    """Have Asterisk write its dialplan's steps down, unless it has been told since its start."""
-    pid = site.asterisk.pid
-    if _writes.get(site.state) != pid:
+    """Have Asterisk write its dialplan's steps down, unless it does: a reload makes it forget that."""
+    if not any(_leads_to(STEPS, fd) for fd in Path(f"/proc/{site.asterisk.pid}/fd").iterdir()):
         site.asterisk_cli(f"logger add channel {STEPS} verbose(3)")
-        _writes[site.state] = pid
+
+
+def _leads_to(name: str, fd: Path) -> bool:
+    with suppress(OSError):  # it has been closed meanwhile
+        return fd.readlink().name == name
+    return False
 
 
 def _logs(site: Site) -> list[Path]:

@@ -83,12 +83,13 @@ class Lab:
 
 
 def _config(name: str, state: Path) -> Path:
-    """The hotline's own file, but a partner is given up after 3 s, a silent leg taken for lost after 4,
-    and the line to the gas company takes one call at a time.
+    """The hotline's own file, but a partner is given up after 3 s (120 after 6), a silent leg taken for lost
+    after 4, and the line to the gas company takes one call at a time.
     """
     text = hotline_file(name).read_text(encoding="utf-8")
     for old, new in (
         ("answer_timeout = 20", "answer_timeout = 3"),
+        ('dtmf = "*3"\nanswer_timeout = 3', 'dtmf = "*3"\nanswer_timeout = 6'),
         ("[sip]\n", "[sip]\nrtp_timeout = 4\n"),
         ('number = "96833"\n', 'number = "96833"\ncapacity = 1\n'),
     ):

@@ -456,10 +456,11 @@ class Queued(SeatRings):
         await super().go_on()
 
 
+# Who rings, rings while the dialplan waits for a controller that is not there: 120 is given the longest.
 BATCHES: dict[str, tuple[Scene, ...]] = {
-    "inviting ringing talking queued": (Ringing("119"), Inviting("120"), Talking("gas"), Queued()),
-    "waiting three-way held": (Waiting("119"), ThreeWay("120"), Held()),
-    "consult ringing and talking, cold": (ConsultRinging("119"), Consult("120"), Cold("gas")),
+    "inviting ringing talking queued": (Ringing("120"), Inviting("119"), Talking("gas"), Queued()),
+    "waiting three-way held": (Waiting("120"), ThreeWay("119"), Held()),
+    "consult ringing and talking, cold": (ConsultRinging("120"), Consult("119"), Cold("gas")),
     "handed over, several partners, rescue": (HandedOver("120"), Several(), Rescue()),
     "a seat rings": (SeatRings(),),
 }

@@ -137,7 +137,7 @@ async def test_caller_who_waits_alone_comes_back_to_the_same_seat_when_the_partn
     back = await talk.taker.phone.incoming()
     assert back.remote_number == "13800138000"
     await back.answer()
-    await stage.hears(talk.caller, TAKER)
+    await stage.hears(talk.caller, TAKER, since=time.time())
     await stage.hears(back, CALLER)
     assert (await stage.api["110"].transfer_in(talk.id, transfer, "ended"))["reason"] == "busy"
     await stage.goes_on_hearing(talk.caller, TAKER, seconds=BOTH_LEFT)
@@ -180,7 +180,7 @@ async def test_caller_comes_back_when_taker_and_partner_leave_at_once(stage: Sta
 
     back = await talk.taker.phone.incoming()
     await back.answer()
-    await stage.hears(talk.caller, TAKER)
+    await stage.hears(talk.caller, TAKER, since=time.time())
     over = await stage.api["110"].transfer_in(talk.id, transfer, "ended")
     assert over["reason"] in ("partner_left", "returned")
     await stage.goes_on_hearing(talk.caller, TAKER, seconds=BOTH_LEFT)

@@ -324,7 +324,7 @@ async def by_sentinel(lab: Lab, watcher: Watcher) -> AsyncIterator[Redis]:
             "protected-mode no",
             f"sentinel monitor hotline {master.host} {master.port} 1",
             f"sentinel auth-pass hotline {secret}",
-            "sentinel down-after-milliseconds hotline 500",
+            "sentinel down-after-milliseconds hotline 1000",
             "sentinel failover-timeout hotline 2000",
         ],
         "",

@@ -45,7 +45,7 @@ class RedisServer:
 
     async def start(self, *options: str, until: bytes = b"+PONG") -> None:
         """Start it with an append-only file, so that a restart loses nothing, until PING is answered so."""
-        files = ("--appendonly", "yes", "--appendfsync", "always", "--save", "")
+        files = ("--appendonly", "yes", "--appendfsync", "no", "--save", "")
         await self._start(*files, *options, until=until)
 
     async def _start(self, *options: str, until: bytes) -> None:
