@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from tests.lab import namespace
+from tests.lab import memory, namespace
 from tests.lab.paths import CHECKOUT
 
 
@@ -63,12 +65,17 @@ TESTS = (
 
 def main(what: str) -> int:
     """Run all the steps, whichever fail; 0 when none did."""
+    in_memory = memory.folder()
+    if in_memory is not None:
+        os.environ["TMPDIR"] = str(in_memory)
     results = [(step.title, *_timed(step)) for step in (CHECKS if what == "check" else (*CHECKS, *TESTS))]
     print("\n==> verdict")
     for title, code, seconds in results:
         print(f"    {'passed' if code == 0 else f'FAILED ({code})':<12} {title} ({seconds:.1f} s)")
     failed = [title for title, code, _ in results if code]
     print(f"make {what}: " + (f"FAILED: {', '.join(failed)}" if failed else "everything passed"))
+    if in_memory is not None and not failed:
+        shutil.rmtree(in_memory)
     return 1 if failed else 0
 
 
