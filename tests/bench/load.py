@@ -11,6 +11,7 @@ import time
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
+from telephony.sweep import INTERVAL
 from tests.bench.bench import Bench
 from tests.bench.figures import Goal, Row, percentile
 from tests.bench.handover import Handed, Ours, Phones, Reference, Talking, Way, begin, hand_over
@@ -247,6 +248,10 @@ async def measure_scale(bench: Bench) -> None:
         await site.end([*few, *more])
     bench.keep("scale", [{"live": FEW, "cpu": at_few.cpu}, {"live": many, "cpu": at_many.cpu}])
     against = f"ourselves with {FEW} calls live; {many + SEATS_FOR_LOAD} seats in both"
+    why = (
+        f"{_failed(at_many)}Asterisk itself needs {at_many.per_call('asterisk'):.0f} ms of CPU for a hand-over "
+        f"then, and {at_few.per_call('asterisk'):.0f} ms with {FEW} live, on the same cores"
+    )
     bench.add(
         Row(
             f"CPU of controller and Redis per hand-over, {many} calls live",
@@ -256,7 +261,7 @@ async def measure_scale(bench: Bench) -> None:
             Goal(ratio=1.2),
             len(at_many.good),
             against,
-            _failed(at_many),
+            why,
         ),
         Row(
             f"key press to INVITE, p50, {many} calls live",
@@ -266,7 +271,7 @@ async def measure_scale(bench: Bench) -> None:
             Goal(ratio=1.2),
             len(at_many.good),
             against,
-            _failed(at_many),
+            why,
         ),
         Row(
             "memory of the controller per live call",
@@ -281,11 +286,11 @@ async def measure_scale(bench: Bench) -> None:
 
 
 def _failed(batch: Batch) -> str:
-    return f"{len(batch.failed)} failed: {batch.failed[0]}" if batch.failed else ""
+    return f"{len(batch.failed)} failed: {batch.failed[0]}; " if batch.failed else ""
 
 
 async def _batches(site: Site, count: int) -> Batch:
-    idle = await site.idle(3.0)
+    idle = await site.idle(2 * INTERVAL)  # with as many sweeps in it as there are in the batch
     return await site.batch("ours", RATE, count, idle)
 
 
