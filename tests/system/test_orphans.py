@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 
 import pytest
 
-from telephony.ami import AmiLink, AmiSettings, verbs
-from telephony.secrets import Secrets
+from telephony.ami import verbs
+from tests.lab.manager import as_controller
 from tests.lab.softphone import Softphone
 from tests.lab.stage import PARTNER, SIP, TAKER, Stage
 from tests.system.conftest import Lab
@@ -22,35 +21,6 @@ TWO_LOOKS = 15.0  # s; the sweep acts on what it has seen twice, 5 s apart
 async def cast(stage: Stage) -> tuple[Softphone, Softphone, Softphone]:
     """A citizen, the taker at seat 1001, and the fire brigade's phone."""
     return await asyncio.gather(stage.citizen(), stage.seat("1001"), stage.unit("119"))
-
-
-@asynccontextmanager
-async def manager(lab: Lab) -> AsyncIterator[AmiLink]:
-    """A second connection to 110's Asterisk, by which a test does what nobody should."""
-    site = lab.sites["110"]
-    ready = asyncio.Event()
-
-    async def up() -> None:
-        ready.set()
-
-    address = site.hotline.ami
-    settings = AmiSettings(
-        address.host, address.port, "controller", Secrets(site.state / "secrets").get("ami")
-    )
-    link = AmiLink(
-        settings,
-        on_event=lambda _: None,
-        on_up=up,
-        on_down=lambda _: None,
-        clock=time.process_time,  # a test that is kept from running is no controller that stands still
-    )
-    task = asyncio.create_task(link.run())
-    try:
-        await asyncio.wait_for(ready.wait(), 5)
-        yield link
-    finally:
-        task.cancel()
-        await asyncio.wait([task])
 
 
 async def becomes(true: Callable[[], bool], within: float) -> None:
@@ -86,7 +56,7 @@ async def test_caller_who_came_while_the_controller_was_frozen_has_keys_once_the
 
 
 async def test_leg_that_is_left_over_from_a_call_is_ended(stage: Stage, lab: Lab) -> None:
-    async with manager(lab) as link:
+    async with as_controller(lab.sites["110"]) as link:
         ghost = {"TEL_CALL": "110-a-1.1", "TEL_ROLE": "partner", "TEL_PARTY": "119"}
         await verbs.originate(link, "ghost", "Local/*43@from-seat", "hold", 5, ghost)
         await becomes(lambda: bool(lab.sites["110"].channels()), 3.0)
@@ -97,7 +67,7 @@ async def test_leg_that_is_left_over_from_a_call_is_ended(stage: Stage, lab: Lab
 async def test_caller_who_waits_in_the_dialplan_for_nobody_gets_a_seat(stage: Stage, lab: Lab, cast) -> None:
     citizen, taker, _ = cast
     talk = await stage.talk(citizen, taker)
-    async with manager(lab) as link:
+    async with as_controller(lab.sites["110"]) as link:
         # On hold for somebody who never goes: the caller's own channel stands for the taker's.
         await verbs.set_variable(link, talk.id, "SHARED(TEL_HELD)", "hold")
         await verbs.set_variable(link, talk.id, "SHARED(TEL_TAKER)", talk.id)
