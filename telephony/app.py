@@ -43,7 +43,8 @@ from telephony.leadership import Leadership
 from telephony.listening import Places
 from telephony.metrics import Metrics
 from telephony.provision import StateDirectory
-from telephony.recording_disk import RecordingDisk
+from telephony.recording_disk import LEAST_MEMORY, RecordingDisk
+from telephony.recordings import Recordings
 from telephony.recovery import Recovery
 from telephony.rooms import Rooms
 from telephony.settings import Address, Settings
@@ -153,9 +154,12 @@ class App:
         self.board = Board(self.switchboard, self.feed, Lamps(hands), self._clock)
         self.switchboard.on_moved = self.board.moved
         self.devices.doubt = DeviceQuestions(self.link, self.devices, self.board.moved).ask
-        self.recording_disk = RecordingDisk(
-            state.monitor, settings.recording.least_free << 20, self._recording_disk_looked_at
-        )
+        memory, least = state.memory(settings), settings.recording.least_free << 20
+        self.recordings = Recordings(memory, state.monitor)
+        self.recording_disks = [
+            RecordingDisk("disk", state.monitor, least, self.metrics.recording_looked_at),
+            RecordingDisk("memory", memory, LEAST_MEMORY, self.metrics.recording_looked_at),
+        ]
         scripts = Scripts(self.dispatcher, self.switchboard, self._expect, self._clock)
         agi = settings.agi.address
         self.agi = AgiServer(agi.host, agi.port, scripts.handlers(), serving=self._answers_asterisk)
@@ -210,7 +214,7 @@ class App:
         tasks = [
             asyncio.create_task(self.link.run(), name="ami"),
             asyncio.create_task(self.redis.run(self._redis_up, self._redis_down), name="redis"),
-            asyncio.create_task(self.recording_disk.run(), name="recording disk"),
+            *(asyncio.create_task(disk.run(), name="recording disk") for disk in self.recording_disks),
             asyncio.create_task(self._lead(), name="lead"),
             asyncio.create_task(self._stopping.wait(), name="stop"),
         ]
@@ -255,7 +259,8 @@ class App:
         if came_back:
             await self._redis_up()
         async with asyncio.TaskGroup() as lasting:
-            for work in (self.feed_log.run(self.feed), self.board.run(), self.sweep.run()):
+            works = (self.feed_log.run(self.feed), self.board.run(), self.sweep.run(), self.recordings.run())
+            for work in works:
                 lasting.create_task(work)
             lasting.create_task(self._claim(Address.parse(self._configured.bind), tls=False))
             lasting.create_task(self._claim(Address.parse(self._configured.tls_bind), tls=True))
@@ -371,12 +376,9 @@ class App:
     def _redis_down(self, reason: str) -> None:
         self.metrics.redis_up.labels(self._settings.hotline).set(0)
 
-    def _recording_disk_looked_at(self, warning: str) -> None:
-        self.metrics.recording_disk_low.labels(self._settings.hotline).set(bool(warning))
-
     def _warnings(self) -> list[str]:
-        watched = self._settings.recording.enabled
-        return [self.recording_disk.warning] if watched and self.recording_disk.warning else []
+        watched = self.recording_disks if self._settings.recording.enabled else ()
+        return [disk.warning for disk in watched if disk.warning]
 
     def _new_transfer_id(self) -> str:
         return f"{self._settings.node}-{secrets.token_hex(6)}"

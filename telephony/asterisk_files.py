@@ -39,13 +39,15 @@ def generated(
     passwords: dict[str, str],
     pins: dict[str, str],
     tls: dict[str, str],
+    memory: Path,
 ) -> dict[str, str]:
     """Name and text of each file below `generated/`.
 
-    `passwords` are the seats', `pins` the rooms'; `tls` is the transport for SIP over TLS, if there is to be one.
+    `passwords` are the seats', `pins` the rooms'; `tls` is the transport for SIP over TLS, if there is to be one;
+    `memory` is where calls are recorded while they last.
     """
     return {
-        "globals.conf": _globals(settings, pins),
+        "globals.conf": _globals(settings, pins, memory),
         "rooms.conf": _rooms(settings),
         "pjsip.conf": _pjsip(settings, passwords, tls),
         "codes.conf": _codes(settings),
@@ -114,7 +116,7 @@ def line_uri(line: LineSettings) -> str:
     return f"PJSIP/line-{line.line}/sip:{line.number}@{encryption.line_address(line)}"
 
 
-def _globals(settings: Settings, pins: dict[str, str]) -> str:
+def _globals(settings: Settings, pins: dict[str, str], memory: Path) -> str:
     values = {
         "HOTLINE": settings.hotline,
         "HOTLINE_NUMBER": settings.sip.number,
@@ -124,6 +126,7 @@ def _globals(settings: Settings, pins: dict[str, str]) -> str:
         "RING_LIMIT": str(settings.sip.ring_limit),
         "LONGEST_LEG": str(settings.sip.longest_leg),
         "RECORDING": "yes" if settings.recording.enabled else "no",
+        "RECORDING_FOLDER": str(memory),
     }
     for line in settings.lines:
         values[f"LINE_{line.line}"] = _quoted(line_uri(line))

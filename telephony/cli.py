@@ -16,6 +16,7 @@ from telephony import log, tables
 from telephony.client import Client
 from telephony.errors import ConfigError, ControllerDown
 from telephony.provision import StateDirectory, provision
+from telephony.recordings import Recordings
 from telephony.settings import LogNumbers, load
 from telephony.tokens import Principal, add_token, grants, revoke_principal
 
@@ -39,6 +40,14 @@ def provision_command(config: Config, state: State, asterisk_root: AsteriskRoot 
     typer.echo(
         f"hotline {settings.hotline}: {len(settings.seats)} seats, {len(settings.lines)} lines: {state}"
     )
+
+
+@commands.command("keep-recordings")
+def keep_recordings(config: Config, state: State) -> None:
+    """Move finished recordings from memory to the disk, as the controller does; for when all else has stopped."""
+    directory = StateDirectory(state)
+    moved = Recordings(directory.memory(load(config)), directory.monitor).move(young=0.0)
+    typer.echo(f"{moved} kept in {directory.monitor}")
 
 
 @commands.command()

@@ -64,12 +64,20 @@ class Metrics:
         self.redis_up = Gauge(
             "telephony_redis_up", "1 while Redis answers", ["hotline"], registry=self.registry
         )
-        self.recording_disk_low = Gauge(
-            "telephony_recording_disk_low",
-            "1 while the disk for recordings is nearly full, or gone; calls go on",
-            ["hotline"],
-            registry=self.registry,
-        )
+        self._recording_low = {
+            "disk": Gauge(
+                "telephony_recording_disk_low",
+                "1 while the disk for recordings is nearly full, or gone; calls go on",
+                ["hotline"],
+                registry=self.registry,
+            ),
+            "memory": Gauge(
+                "telephony_recording_memory_low",
+                "1 while the memory in which calls are recorded is nearly full, or gone; calls go on",
+                ["hotline"],
+                registry=self.registry,
+            ),
+        }
         self.leader = Gauge(
             "telephony_leader",
             "1 while this controller leads the hotline",
@@ -81,6 +89,10 @@ class Metrics:
 
     def transition(self, event: str) -> None:
         self._transitions.labels(self._hotline, event).inc()
+
+    def recording_looked_at(self, kind: str, warning: str) -> None:
+        """`kind` (`disk`, `memory`) has been looked at, and this was found to be wrong; empty if nothing was."""
+        self._recording_low[kind].labels(self._hotline).set(bool(warning))
 
     def put_right(self, fault: str) -> None:
         self._put_right.labels(self._hotline, fault).inc()

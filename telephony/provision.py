@@ -10,7 +10,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from telephony import announcements, asterisk_cli, asterisk_files
+from telephony import announcements, asterisk_cli, asterisk_files, recordings
 from telephony.encryption import tls_transport
 from telephony.errors import ConfigError
 from telephony.music import write_music
@@ -39,7 +39,12 @@ class StateDirectory:
         self.data = self.asterisk / "data"
         self.sounds = self.data / "sounds" / "zh" / "hotline"
         self.monitor = self.asterisk / "spool" / "monitor"  # recorded calls
+        self.live = self.root / "live"  # leads to the recordings of calls that are not over
         self.recordings = self.root / "announcements"  # the administrator's; never written to
+
+    def memory(self, settings: Settings) -> Path:
+        """Where calls of this hotline are recorded while they last."""
+        return recordings.folder_for(Path(settings.recording.memory), settings.hotline, self.root)
 
 
 def provision(settings: Settings, state: StateDirectory, asterisk_root: Path) -> list[str]:
@@ -54,7 +59,8 @@ def provision(settings: Settings, state: StateDirectory, asterisk_root: Path) ->
     _copy_sources(state)
     pins = state.secrets.ensure_pins("rooms.json", [room.room for room in settings.rooms])
     tls = tls_transport(settings, state.certificate, state.key, state.lines_ca)
-    files = asterisk_files.generated(settings, state.secrets.get("ami"), passwords, pins, tls)
+    memory = state.memory(settings)
+    files = asterisk_files.generated(settings, state.secrets.get("ami"), passwords, pins, tls, memory)
     for name, text in files.items():
         write_private(state.etc / "generated" / name, text)
     write_private(
@@ -64,6 +70,9 @@ def provision(settings: Settings, state: StateDirectory, asterisk_root: Path) ->
     _write_console(settings, state)
     write_private(state.asterisk_conf, asterisk_files.asterisk(settings, state.asterisk, asterisk_root))
     _make_data(state, documentation)
+    recordings.make_folder(memory)
+    _link(state.live, memory)
+    _link(memory / "state", state.root)  # whose it is
     texts = announcements.load(SOURCES / "dialplan" / "announcements.toml")
     return announcements.renew(state.sounds, state.recordings, texts, EspeakNg(asterisk_root).speak)
 
@@ -118,10 +127,13 @@ def _make_data(state: StateDirectory, documentation: Path) -> None:
         (state.asterisk / name).mkdir(parents=True, exist_ok=True)
     for folder in (state.root, state.asterisk):
         folder.chmod(0o700)  # recordings, logs and callers' numbers are below
-    link = state.data / "documentation"
-    if link.is_symlink():
-        link.unlink()
-    link.symlink_to(documentation)
+    _link(state.data / "documentation", documentation)
     music = state.data / "moh" / "waiting.wav"
     if not music.exists():
         write_music(music)
+
+
+def _link(link: Path, target: Path) -> None:
+    if link.is_symlink():
+        link.unlink()
+    link.symlink_to(target)

@@ -1,4 +1,4 @@
-"""The disk that calls are recorded on: whether it has room. Calls go on when it is full; people are told in time."""
+"""Where calls are recorded: whether there is room. Calls go on when there is none; people are told in time."""
 
 from __future__ import annotations
 
@@ -13,18 +13,21 @@ log = structlog.get_logger("recording")
 
 INTERVAL = 2.0  # s between two looks
 PATIENCE = 2.0  # s; a disk that does not answer for longer (network) is as good as full
-FULL = "recording_disk_full"
-GONE = "recording_disk_gone"
+LEAST_MEMORY = 64 << 20  # bytes; a call needs 16 kB a second of it until it is over
+FULL = "full"
+GONE = "gone"
 
 
 class RecordingDisk:
-    """Looks at the disk below `directory`. `warning` is empty, or says in a word what is wrong.
+    """Looks at the file system below `directory`. `warning` is empty, or says in a word what is wrong.
 
-    Less than `least` bytes free counts as full. `on_look` is told the warning after each look.
+    `kind` (`disk`, `memory`) is in that word: `recording_disk_full`, `recording_memory_gone`. Less than `least` bytes
+    free counts as full. `on_look` is told kind and warning after each look.
     """
 
-    def __init__(self, directory: Path, least: int, on_look: Callable[[str], None]) -> None:
+    def __init__(self, kind: str, directory: Path, least: int, on_look: Callable[[str, str], None]) -> None:
         self.warning = ""
+        self._kind = kind
         self._directory = directory
         self._least = least
         self._on_look = on_look
@@ -42,14 +45,15 @@ class RecordingDisk:
             async with asyncio.timeout(PATIENCE):
                 free = await self._free_soon()
         except OSError as error:  # TimeoutError too
-            warning, detail = GONE, error.strerror or "no answer"
+            wrong, detail = GONE, error.strerror or "no answer"
         else:
-            warning, detail = (FULL if free < self._least else ""), f"{free >> 20} MB free"
+            wrong, detail = (FULL if free < self._least else ""), f"{free >> 20} MB free"
+        warning = f"recording_{self._kind}_{wrong}" if wrong else ""
         if warning != self.warning:
             say = log.error if warning else log.info
             say("recording_disk", warning=warning, directory=str(self._directory), detail=detail)
         self.warning = warning
-        self._on_look(warning)
+        self._on_look(self._kind, warning)
 
     async def _free_soon(self) -> int:
         if self._asked is None:  # Else the disk has not answered the last question yet.

@@ -50,7 +50,8 @@ class Ready:
     """`missing` names what does not answer; `ready` is true when nothing is missing, and this controller leads.
 
     `warnings` are what people should mend although calls can be served: `recording_disk_full`,
-    `recording_disk_gone`. `role`: `leader` or `standby`. `leader`: the node that leads, as far as is known.
+    `recording_disk_gone`, `recording_memory_full`, `recording_memory_gone`. `role`: `leader` or `standby`.
+    `leader`: the node that leads, as far as is known.
     """
 
     ready: bool

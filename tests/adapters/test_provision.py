@@ -9,7 +9,10 @@ import math
 import os
 import re
 import stat
+import subprocess
+import sys
 import wave
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -35,8 +38,9 @@ def root(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def settings() -> Settings:
-    return load(hotline_file("110"))
+def settings(tmp_path: Path) -> Settings:
+    settings = load(hotline_file("110"))
+    return replace(settings, recording=replace(settings.recording, memory=str(tmp_path)))
 
 
 @pytest.fixture
@@ -394,3 +398,41 @@ def _all_secrets(state: StateDirectory) -> set[str]:
         *state.secrets.passwords("seats.json").values(),
         *tokens(state).values(),
     }
+
+
+class TestRecordings:
+    def test_what_has_stopped_is_kept_by_the_command_that_systemd_calls_last(
+        self, tmp_path: Path, state: StateDirectory, settings: Settings
+    ) -> None:
+        config = tmp_path / "hotline.toml"
+        text = hotline_file("110").read_text(encoding="utf-8")
+        config.write_text(f'{text}\n[recording]\nmemory = "{settings.recording.memory}"\n', encoding="utf-8")
+        (state.memory(settings) / "a.wav").write_bytes(b"sound")
+        done = subprocess.run(
+            [
+                *(sys.executable, "-m", "telephony", "keep-recordings"),
+                *("--config", str(config), "--state", str(state.root)),
+            ],
+            cwd=CHECKOUT,
+            capture_output=True,
+            text=True,
+        )
+        assert (done.returncode, done.stdout) == (0, f"1 kept in {state.monitor}\n"), done.stderr
+        assert (state.monitor / "a.wav").read_bytes() == b"sound"
+        unit = (CHECKOUT / "docker/systemd/hotline-provision@.service").read_text(encoding="utf-8")
+        assert "\nExecStop=/opt/hotline/venv/bin/python -m telephony keep-recordings --config " in unit
+
+    def test_asterisk_records_into_memory_and_state_directory_says_where(
+        self, state: StateDirectory, settings: Settings
+    ) -> None:
+        memory = state.memory(settings)
+        assert f"RECORDING_FOLDER = {memory}" in generated(state, "globals.conf").splitlines()
+        assert (state.live.resolve(), (memory / "state").resolve()) == (memory, state.root)
+        assert stat.S_IMODE(memory.stat().st_mode) == 0o700
+
+    def test_a_machine_without_such_a_place_is_told(
+        self, tmp_path: Path, root: Path, settings: Settings
+    ) -> None:
+        nowhere = replace(settings, recording=replace(settings.recording, memory="/nowhere"))
+        with pytest.raises(ConfigError, match="calls cannot be recorded there"):
+            provision(nowhere, StateDirectory(tmp_path / "other"), root)

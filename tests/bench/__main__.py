@@ -6,7 +6,6 @@ import argparse
 import asyncio
 import json
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -18,7 +17,7 @@ from typing import Any
 from tests.bench import codec, day, load, media, mixing, presses, startup
 from tests.bench.bench import Bench
 from tests.bench.figures import table
-from tests.lab import namespace
+from tests.lab import memory, namespace
 from tests.lab.paths import CHECKOUT, LAB, LabError
 
 RESULTS = LAB / "bench.json"
@@ -64,7 +63,7 @@ def main() -> int:
     _tell(bench)
     if broken:
         return 2
-    shutil.rmtree(state)
+    memory.remove(state)
     return 0
 
 

@@ -62,9 +62,9 @@ def _give(folder: Path, text: bytes) -> None:
     with suppress(ConfigError):
         settings = load(file)
         passwords = {seat.seat: "password" for seat in settings.seats}
-        files = asterisk_files.generated(
-            settings, "secret", passwords, {room.room: "1234" for room in settings.rooms}, {}
-        )
+        pins = {room.room: "1234" for room in settings.rooms}
+        memory = Path(settings.recording.memory)
+        files = asterisk_files.generated(settings, "secret", passwords, pins, {}, memory)
         for name, content in files.items():
             assert not _CONTROL.search(content), f"a control character in {name}"
 

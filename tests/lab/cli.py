@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext, suppress
 from functools import partial
 
-from tests.lab import status
+from tests.lab import memory, status
 from tests.lab.paths import CHECKOUT, LAB, SITES, STATUS_FILE, DebianRoot, LabError
 from tests.lab.processes import Process
 from tests.lab.site import Site, site_processes
@@ -86,6 +86,7 @@ def _stop() -> int:
             process.stop()
         for name in SITES:
             shutil.rmtree(LAB / name, ignore_errors=True)
+        memory.forget_recordings()
         for file in LAB.glob("status.*"):
             file.unlink(missing_ok=True)
         with suppress(OSError):  # not there, or something else is in it: the benchmark's results

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.lab import probes
+from tests.lab import memory, probes
 from tests.lab.hotline import Hotline, Secrets
 from tests.lab.paths import CHECKOUT, DebianRoot, LabError, hotline_file
 from tests.lab.processes import PRIORITY, Process, may_go_ahead
@@ -142,6 +142,7 @@ class Site:
     def remove(self) -> None:
         """Forget everything: the state directory goes."""
         shutil.rmtree(self.state, ignore_errors=True)
+        memory.forget_recordings()
 
     def start_controller(self) -> None:
         """Have the controller up and ready."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 import time
@@ -75,7 +74,7 @@ def main(what: str) -> int:
     failed = [title for title, code, _ in results if code]
     print(f"make {what}: " + (f"FAILED: {', '.join(failed)}" if failed else "everything passed"))
     if in_memory is not None and not failed:
-        shutil.rmtree(in_memory)
+        memory.remove(in_memory)
     return 1 if failed else 0
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -16,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.lab import memory
 from tests.lab.paths import CHECKOUT, SITES, DebianRoot, hotline_file
 from tests.lab.site import Site
 from tests.lab.softphone import Softphone
@@ -119,7 +119,7 @@ def lab(request: pytest.FixtureRequest) -> Iterator[Lab]:
         if request.session.testsfailed:
             print(f"\nthe lab's files and logs are kept in {state}")
         else:
-            shutil.rmtree(state)
+            memory.remove(state)
 
 
 @pytest.fixture(autouse=True)

@@ -6,12 +6,14 @@ import json
 import re
 import secrets
 import ssl
+import time
 from pathlib import Path
 from urllib.parse import quote
 
 import aiohttp
 import pytest
 
+from tests.lab import recordings
 from tests.lab.digest import answer_to
 from tests.lab.softphone_errors import CallFailedError, RegistrationFailedError
 from tests.lab.stage import SIP, TAKER, Stage
@@ -107,13 +109,13 @@ async def test_administrator_sees_the_seats_in_queue_show(stage: Stage, lab: Lab
 
 async def test_conversation_is_recorded_on_the_callers_channel(stage: Stage, lab: Lab) -> None:
     talk = await stage.talk(await stage.citizen(), await stage.seat("1001"))
-    await stage.hears(talk.caller, TAKER)
+    began = await stage.hears(talk.caller, TAKER)
+    await stage.goes_on_hearing(talk.caller, TAKER, seconds=1.0)
+    heard = time.time() - began
     await talk.caller.hangup()
     await talk.taker.ended()
 
-    recording = lab.sites["110"].state / "asterisk" / "spool" / "monitor" / f"{talk.id}.wav"
-
-    assert recording.stat().st_size > 44
+    assert await recordings.length(lab.sites["110"], f"{talk.id}.wav") > heard - 0.2
 
 
 async def test_seat_registers_over_secure_websocket(lab: Lab, no_channel_left: None) -> None:

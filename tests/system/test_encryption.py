@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-import shutil
 import socket
 import ssl
 import tempfile
@@ -17,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from telephony.ami import verbs
+from tests.lab import memory
 from tests.lab.manager import as_controller
 from tests.lab.paths import DebianRoot, hotline_file
 from tests.lab.raw_sip import RawSip, sdp
@@ -53,7 +53,7 @@ def site() -> Iterator[Site]:
         yield site
     finally:
         site.asterisk.stop()
-        shutil.rmtree(state)
+        memory.remove(state)
 
 
 @pytest.fixture

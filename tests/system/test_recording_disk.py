@@ -1,4 +1,4 @@
-"""The disk for recordings is full: calls go on as before, and people are told until it has room again."""
+"""Where calls are recorded stands still or is full: calls go on as before, and what was recorded is kept."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ import json
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import aiohttp
-import pytest
 
+from tests.lab import recordings
 from tests.lab.stage import API, CALLER, PARTNER, TAKER, Stage
 from tests.system.conftest import Lab
 
@@ -18,13 +20,14 @@ LATE = 20.0  # ms; what is no hole to an ear, for a machine that is busy for onc
 TMPFS = 64  # kB: four seconds of a recording
 
 
-@pytest.fixture
-def small_disk(lab: Lab) -> Iterator[None]:
-    """A file system of its own for the recordings, in this test's own mount namespace."""
-    monitor = str(lab.sites["110"].state / "asterisk/spool/monitor")
-    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={TMPFS}k", "tmpfs", monitor], check=True)
-    yield
-    subprocess.run(["umount", "--lazy", monitor], check=True)
+@contextmanager
+def small(folder: Path) -> Iterator[None]:
+    """A file system of its own for `folder`, in this test's own mount namespace."""
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={TMPFS}k", "tmpfs", folder], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "--lazy", folder], check=True)
 
 
 async def warned(*warnings: str, within: float = 5.0) -> str:
@@ -43,36 +46,82 @@ async def warned(*warnings: str, within: float = 5.0) -> str:
             return await answer.text()
 
 
-async def test_calls_go_on_while_people_are_told_that_recordings_have_no_room(
-    stage: Stage, lab: Lab, small_disk: None
-) -> None:
-    citizen, taker, unit = await asyncio.gather(stage.citizen(), stage.seat("1001"), stage.unit("119"))
-    assert 'telephony_recording_disk_low{hotline="110"} 1.0' in await warned("recording_disk_full")
-    monitor = lab.sites["110"].state / "asterisk/spool/monitor"
-
-    talk = await stage.talk(citizen, taker)
-    began = await stage.hears(talk.caller, TAKER)
-    await stage.wire.until(
-        lambda: sum(file.stat().st_size for file in monitor.iterdir()) > (TMPFS - 8) * 1024,
-        "a full disk",
-        within=8.0,
-    )
-    await stage.goes_on_hearing(talk.caller, TAKER, seconds=1.0)
-    await stage.api["110"].press("1001", "119")
-    ring = await unit.incoming()
-    await ring.answer()
-    await stage.hears(talk.caller, TAKER, PARTNER)
-    await stage.hears(ring, CALLER, TAKER)
-    done = time.time()
-
-    heard = stage.wire.received(citizen.bind, talk.caller.call_id).between(began, done)
-    assert heard.lost == 0
-    assert heard.largest_gap_ms <= stage.allowed_gap(began, done, talk.taker, ring) + LATE
+async def test_no_call_waits_for_the_disk_that_recordings_are_kept_on(stage: Stage, lab: Lab) -> None:
+    """Asterisk stands still with a disk that does, where it has a file on it: while people talk it has none."""
+    site = lab.sites["110"]
+    talk = await stage.talk(await stage.citizen(), await stage.seat("1001"))
+    await stage.hears(talk.caller, TAKER)
+    files = open_files(site.asterisk.pid)
+    live = recordings.memory(site) / f"{talk.id}.wav"
+    assert live in files
+    assert [file for file in files if file.is_relative_to(site.state / "asterisk" / "spool")] == []
     await talk.caller.hangup()
-    await ring.hangup()
     await talk.taker.ended()
-    for file in monitor.iterdir():
-        file.unlink()
+    assert await recordings.length(site, live.name) > 0
+    assert not live.exists()
+
+
+def open_files(pid: int | None) -> list[Path]:
+    return [link.resolve() for link in Path(f"/proc/{pid}/fd").iterdir()]
+
+
+async def test_calls_go_on_while_people_are_told_that_there_is_no_memory_to_record_in(
+    stage: Stage, lab: Lab
+) -> None:
+    memory = recordings.memory(lab.sites["110"])
+    citizen, taker, unit = await asyncio.gather(stage.citizen(), stage.seat("1001"), stage.unit("119"))
+    with small(memory):
+        figures = await warned("recording_memory_full")
+        assert 'telephony_recording_memory_low{hotline="110"} 1.0' in figures
+        assert 'telephony_recording_disk_low{hotline="110"} 0.0' in figures
+
+        talk = await stage.talk(citizen, taker)
+        began = await stage.hears(talk.caller, TAKER)
+        await stage.wire.until(
+            lambda: sum(file.stat().st_size for file in memory.iterdir()) > (TMPFS - 8) * 1024,
+            "no memory left",
+            within=8.0,
+        )
+        await stage.goes_on_hearing(talk.caller, TAKER, seconds=1.0)
+        await stage.api["110"].press("1001", "119")
+        ring = await unit.incoming()
+        await ring.answer()
+        await stage.hears(talk.caller, TAKER, PARTNER)
+        await stage.hears(ring, CALLER, TAKER)
+        done = time.time()
+
+        heard = stage.wire.received(citizen.bind, talk.caller.call_id).between(began, done)
+        assert heard.lost == 0
+        assert heard.largest_gap_ms <= stage.allowed_gap(began, done, talk.taker, ring) + LATE
+        await talk.caller.hangup()
+        await ring.hangup()
+        await talk.taker.ended()
+
+
+async def test_what_is_recorded_while_the_disk_is_full_is_kept_as_soon_as_it_has_room(
+    stage: Stage, lab: Lab
+) -> None:
+    site = lab.sites["110"]
+    disk, log = recordings.disk(site), site.state / "log" / "controller.jsonl"
+    citizen, taker = await asyncio.gather(stage.citizen(), stage.seat("1001"))
+    with small(disk):
+        (disk / "other").write_bytes(b"x" * (TMPFS * 1024 - 8192))
+        assert 'telephony_recording_disk_low{hotline="110"} 1.0' in await warned("recording_disk_full")
+        talk = await stage.talk(citizen, taker)
+        began = await stage.hears(talk.caller, TAKER)
+        await stage.goes_on_hearing(talk.caller, TAKER, seconds=1.0)
+        seconds = time.time() - began
+        await talk.caller.hangup()
+        await talk.taker.ended()
+        name = f"{talk.id}.wav"
+        await stage.wire.until(lambda: refused(log, name), "recording_not_moved", within=8.0)
+        assert [file.name for file in disk.iterdir()] == ["other"]
+    assert await recordings.length(site, name) > seconds - 0.2
+
+
+def refused(log: Path, name: str) -> bool:
+    lines = map(json.loads, log.read_text(encoding="utf-8").splitlines())
+    return any(line["event"] == "recording_not_moved" and line["file"].endswith(name) for line in lines)
 
 
 async def test_the_warning_goes_by_itself(stage: Stage, lab: Lab) -> None:

@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-import wave
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.lab import recordings
 from tests.lab.rtp import Stream
 from tests.lab.softphone import Softphone
 from tests.lab.softphone_call import Call
@@ -98,6 +97,7 @@ async def said(lab: Lab, words: str, within: float = 10.0) -> None:
 async def test_one_key_calls_everybody_in_at_once_and_each_hears_the_others(
     stage: Stage, lab: Lab, officers
 ) -> None:
+    began = time.time()
     seat, agent, fire = await open_by_key(stage, officers)
 
     await stage.hears(seat, PARTNER, FIRE)
@@ -117,20 +117,7 @@ async def test_one_key_calls_everybody_in_at_once_and_each_hears_the_others(
 
     await seat.ended()  # one is left: the room ends by itself
     assert await room_is(stage, empty)
-    recordings = sorted((lab.sites["110"].state / "asterisk/spool/monitor").glob("room-room*.wav"))
-    await recorded(recordings[-1], seconds=0.5)
-
-
-async def recorded(file: Path, seconds: float, within: float = 2.0) -> None:
-    """Wait until so much is in it: Asterisk closes it, and writes how long it is, after the room has ended."""
-    deadline = time.monotonic() + within
-    while True:
-        with wave.open(str(file)) as sound:
-            length = sound.getnframes() / sound.getframerate()
-        if length > seconds:
-            return
-        assert time.monotonic() < deadline, f"{file}: {length} s"
-        await asyncio.sleep(0.05)
+    assert await recordings.length(lab.sites["110"], "room-room*.wav", since=began) > 0.5
 
 
 async def test_the_first_one_hears_that_the_room_is_open_and_then_the_others(stage: Stage, officers) -> None:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import argparse
 import os
-import shutil
 import subprocess
 import sys
 import time
 from pathlib import Path
 
-from tests.lab import namespace
+from tests.lab import memory, namespace
 from tests.lab.paths import CHECKOUT
 
 INSIDE = "TELEPHONY_TRAFFIC_INSIDE"
@@ -34,7 +33,7 @@ def last_line(name: str, words: str, options: argparse.Namespace, began: float, 
     """Say how `make NAME` ended, in `words` if it was good, which are empty if not; the exit code."""
     kept = f"raw data in {folder}"
     if words and options.tidy:
-        shutil.rmtree(folder)
+        memory.remove(folder)
         kept = "raw data removed"
     took = time.monotonic() - began
     print(f"make {name}: {words or 'FAILED'} (seed {options.seed}, {took:.0f} s; {kept})")

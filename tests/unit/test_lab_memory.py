@@ -41,3 +41,15 @@ def test_without_memory_to_spare_there_is_none(in_a_folder: Path, monkeypatch: p
     assert memory.folder() is None
     monkeypatch.setattr(memory, "MEMORY", in_a_folder / "none")
     assert memory.folder() is None
+
+
+def test_recordings_go_with_the_state_directory_and_no_container_s(
+    in_a_folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    there = tmp_path_factory.mktemp("state")
+    owners = {"kept": there, "gone": there / "gone", "container": Path("/state-of-a-container")}
+    for name, state in owners.items():
+        (in_a_folder / f"hotline-110-{name}").mkdir()
+        (in_a_folder / f"hotline-110-{name}" / "state").symlink_to(state)
+    memory.forget_recordings()
+    assert {path.name for path in in_a_folder.iterdir()} == {"hotline-110-kept", "hotline-110-container"}

@@ -11,28 +11,29 @@ import pytest
 from structlog.testing import capture_logs
 
 from telephony import recording_disk
-from telephony.recording_disk import FULL, GONE, RecordingDisk
+from telephony.recording_disk import RecordingDisk
 
 GIGABYTE = 1 << 30
+FULL, GONE = "recording_disk_full", "recording_disk_gone"
 
 
 async def test_it_warns_below_the_limit_and_says_so_once_and_the_warning_goes_by_itself(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    told: list[str] = []
-    disk = RecordingDisk(tmp_path, GIGABYTE, told.append)
+    told: list[tuple[str, str]] = []
+    disk = RecordingDisk("disk", tmp_path, GIGABYTE, lambda *each: told.append(each))
     with capture_logs() as logs:
         for blocks in (1 << 18, (1 << 18) - 1, 0, 1 << 20):
             monkeypatch.setattr(os, "statvfs", lambda _, b=blocks: SimpleNamespace(f_bavail=b, f_frsize=4096))
             await disk.look()
-    assert told == ["", FULL, FULL, ""]
+    assert told == [("disk", ""), ("disk", FULL), ("disk", FULL), ("disk", "")]
     assert [(line["log_level"], line["warning"]) for line in logs] == [("error", FULL), ("info", "")]
 
 
 async def test_a_directory_that_is_not_there_is_told_of(tmp_path: Path) -> None:
-    disk = RecordingDisk(tmp_path / "away", 0, lambda _: None)
+    disk = RecordingDisk("memory", tmp_path / "away", 0, lambda *_: None)
     await disk.look()
-    assert disk.warning == GONE
+    assert disk.warning == "recording_memory_gone"
 
 
 async def test_a_disk_that_does_not_answer_keeps_nobody_waiting(
@@ -40,7 +41,7 @@ async def test_a_disk_that_does_not_answer_keeps_nobody_waiting(
 ) -> None:
     monkeypatch.setattr(recording_disk, "PATIENCE", 0.05)
     monkeypatch.setattr(os, "statvfs", lambda _: time.sleep(0.3))
-    disk = RecordingDisk(tmp_path, 0, lambda _: None)
+    disk = RecordingDisk("disk", tmp_path, 0, lambda *_: None)
     began = time.monotonic()
     await disk.look()
     assert disk.warning == GONE

@@ -107,6 +107,8 @@ class TestNames:
             ("[ami]", "[ami]\nport = 1", "ami.port"),
             ("[redis]", "[redis]\npassword = 'x'", "redis.password"),
             ("[redis]", "[recording]\nenable = true\n[redis]", "recording.enable"),
+            ("[redis]", '[recording]\nmemory = "shm"\n[redis]', "recording.memory"),
+            ("[redis]", '[recording]\nmemory = "/shm,${EVIL}"\n[redis]', "recording.memory"),
             ('seat = "1009"', 'seat = "1009"\nnumber = "1"', "seats[1].number"),
             ('dtmf = "*1"', 'dtmf = "*1"\nfoo = 1', "lines[0].foo"),
             ('dtmf = "*2"', 'dtmf = "*2"\nanswer_timout = 1', "lines[1].answer_timout"),
@@ -326,7 +328,7 @@ def _sections(file: str, settings: Settings) -> list[str]:
     """The sections of one of Asterisk's files, as it stands in the repository and as we write it."""
     passwords = {seat.seat: "secret" for seat in settings.seats}
     text = (CHECKOUT / "asterisk-conf" / file).read_text()
-    text += asterisk_files.generated(settings, "secret", passwords, {}, {})[file]
+    text += asterisk_files.generated(settings, "secret", passwords, {}, {}, Path("/dev/shm/x"))[file]
     return re.findall(r"^\[(.*?)\]", text, re.MULTILINE)
 
 
