@@ -15,6 +15,7 @@ from tests.traffic.planned import NO_ANSWER
 HOLD = 6.0  # s; a taker's part in a call, with some to spare
 FINISHED = 60.0  # s since a recording was written to
 RING_LIMIT = 20  # s
+FEWEST = 9  # seats; a joint room calls in 1009
 DEDICATED = 10  # seats for calls over a line
 _SEATS = re.compile(r"(\[\[seats\]\]\n(?:.+\n)+\n?)+")
 _ANSWER_TIMEOUT = re.compile(r"answer_timeout = \d+")
@@ -58,7 +59,7 @@ def _configuration(name: str, rate: float) -> str:
 
 def _seats(name: str, rate: float) -> str:
     share = figures.AT_12345 if name == "12345" else 1 - figures.AT_12345
-    own = max(6, round(rate * figures.PEAK * share * HOLD * 1.4))
+    own = max(FEWEST, round(rate * figures.PEAK * share * HOLD * 1.4))
     seats = [(f"{1001 + n}", name) for n in range(own)]
     seats += [(f"{9001 + n}", "dedicated") for n in range(DEDICATED)]
     return "\n".join(f'[[seats]]\nseat = "{seat}"\nqueue = "{queue}"\n' for seat, queue in seats)
