@@ -15,6 +15,7 @@ from rich.table import Table
 from telephony import log, tables
 from telephony.client import Client
 from telephony.errors import ConfigError, ControllerDown
+from telephony.log_writer import LogWriter
 from telephony.provision import StateDirectory, provision
 from telephony.recordings import Recordings
 from telephony.settings import LogNumbers, load
@@ -79,11 +80,12 @@ def run(
     are those of hotline.toml or, where the first has them, free ports of the same host.
     """
     settings = load(config)
-    log.configure(full_numbers=settings.log.numbers is LogNumbers.FULL)
     # Only here: its import takes longer than the other commands do as a whole.
     from telephony import controller
 
-    controller.run(settings, StateDirectory(state), node=node, api=api, tls=tls, agi=agi)
+    with LogWriter(sys.stderr.fileno()) as output:
+        log.configure(output, full_numbers=settings.log.numbers is LogNumbers.FULL)
+        controller.run(settings, StateDirectory(state), node=node, api=api, tls=tls, agi=agi)
 
 
 Json = Annotated[bool, typer.Option("--json", help="Print the JSON of the HTTP interface.")]

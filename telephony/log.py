@@ -6,9 +6,9 @@ enough to call anybody. `[log] numbers = "full"` in hotline.toml leaves them who
 
 from __future__ import annotations
 
-import sys
+import json
 from collections.abc import MutableMapping
-from typing import Any
+from typing import Any, Protocol, TextIO, cast
 
 import msgspec
 import structlog
@@ -16,7 +16,15 @@ import structlog
 _PERSONAL = frozenset({"number", "caller", "caller_number"})
 
 
-def configure(*, full_numbers: bool = False) -> None:
+class Output(Protocol):
+    """Where lines are written to."""
+
+    def write(self, text: str, /) -> object: ...
+
+    def flush(self) -> None: ...
+
+
+def configure(output: Output, *, full_numbers: bool = False) -> None:
     """Set up structlog for the whole process."""
     structlog.configure(
         processors=[
@@ -29,13 +37,16 @@ def configure(*, full_numbers: bool = False) -> None:
             ),
             structlog.processors.JSONRenderer(_json),
         ],
-        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(file=cast(TextIO, output)),
         cache_logger_on_first_use=True,
     )
 
 
 def _json(line: object, **_: object) -> str:
-    return msgspec.json.encode(line, enc_hook=str).decode()
+    try:
+        return msgspec.json.encode(line, enc_hook=str).decode()
+    except UnicodeEncodeError:  # Half a surrogate pair: JSON from outside may hold one.
+        return json.dumps(line, default=str)
 
 
 def redact(_logger: object, _method: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -11,6 +10,7 @@ from dataclasses import replace
 import aiohttp
 import pytest
 
+from tests.lab import log_lines
 from tests.lab.ami_proxy import AmiProxy
 from tests.lab.softphone import Softphone
 from tests.lab.softphone_call import Call
@@ -264,7 +264,7 @@ async def test_idle_controller_that_was_frozen_finds_out_anew_how_things_stand(
     """What Asterisk has told meanwhile is old: to act on it may part who has come together since."""
     citizen, taker, _ = cast
     log = lab.sites["110"].state / "log" / "controller.jsonl"
-    before = len(log.read_text(encoding="utf-8"))
+    before = log.stat().st_size
     with lab.sites["110"].controller.frozen():
         caller = await citizen.dial(f"sip:110@{SIP['110']}", number="13900139000")
         ring = await taker.incoming(within=5.0)
@@ -276,7 +276,7 @@ async def test_idle_controller_that_was_frozen_finds_out_anew_how_things_stand(
     await ready(200, within=3.0)
     call = await stage.api["110"].call_with(situation="talking")
     assert call["caller"]["number"] == "13900139000"
-    lines = [json.loads(line) for line in log.read_text(encoding="utf-8")[before:].splitlines()]
+    lines = log_lines.read(log, after=before)
     assert ["we stood still" in line["reason"] for line in lines if line["event"] == "ami_down"] == [True]
     await caller_ends(stage, caller, ring)
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 
 import aiohttp
 import pytest
 
+from tests.lab import log_lines
 from tests.lab.softphone import Softphone
 from tests.lab.stage import API, CALLER, PARTNER, TAKER, Stage
 from tests.system.conftest import Lab
@@ -159,10 +159,13 @@ async def test_every_transition_and_the_calls_latency_are_one_json_line_each_wit
     await talk.taker.ended()
     await stage.api["110"].no_calls()
 
-    text = (lab.sites["110"].state / "log" / "controller.jsonl").read_text(encoding="utf-8")
+    log = lab.sites["110"].state / "log" / "controller.jsonl"
 
-    assert "13912345678" not in text
-    lines = [json.loads(line) for line in text.splitlines()]
+    def over(lines: log_lines.Lines) -> bool:
+        return any((line["event"], line.get("call")) == ("call_ended", talk.id) for line in lines)
+
+    lines = await log_lines.until(log, over, "the call's end")
+    assert "13912345678" not in log.read_text(encoding="utf-8")
     mine = [line for line in lines if line.get("call") == talk.id]
     steps = [(line["old"], line["happened"], line["new"]) for line in mine if line["event"] == "transition"]
     assert ("talking", "LinePressed", "inviting") in steps

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import subprocess
 import time
 from collections.abc import Iterator
@@ -12,7 +11,7 @@ from pathlib import Path
 
 import aiohttp
 
-from tests.lab import recordings
+from tests.lab import log_lines, recordings
 from tests.lab.stage import API, CALLER, PARTNER, TAKER, Stage
 from tests.system.conftest import Lab
 
@@ -55,6 +54,9 @@ async def test_no_call_waits_for_the_disk_that_recordings_are_kept_on(stage: Sta
     live = recordings.memory(site) / f"{talk.id}.wav"
     assert live in files
     assert [file for file in files if file.is_relative_to(site.state / "asterisk" / "spool")] == []
+    assert [file for file in files if file.name == "queue_log"] == [], (
+        "it is written in the calls' own threads"
+    )
     await talk.caller.hangup()
     await talk.taker.ended()
     assert await recordings.length(site, live.name) > 0
@@ -104,27 +106,29 @@ async def test_what_is_recorded_while_the_disk_is_full_is_kept_as_soon_as_it_has
     site = lab.sites["110"]
     disk, log = recordings.disk(site), site.state / "log" / "controller.jsonl"
     citizen, taker = await asyncio.gather(stage.citizen(), stage.seat("1001"))
+    name = ""
+
+    def refused(lines: log_lines.Lines) -> bool:
+        return any(
+            line["event"] == "recording_not_moved" and line["file"].endswith(f"/{name}") for line in lines
+        )
+
     with small(disk):
         (disk / "other").write_bytes(b"x" * (TMPFS * 1024 - 8192))
         assert 'telephony_recording_disk_low{hotline="110"} 1.0' in await warned("recording_disk_full")
         talk = await stage.talk(citizen, taker)
+        name = f"{talk.id}.wav"
         began = await stage.hears(talk.caller, TAKER)
         await stage.goes_on_hearing(talk.caller, TAKER, seconds=1.0)
         seconds = time.time() - began
         await talk.caller.hangup()
         await talk.taker.ended()
-        name = f"{talk.id}.wav"
-        await stage.wire.until(lambda: refused(log, name), "recording_not_moved", within=8.0)
+        await log_lines.until(log, refused, "recording_not_moved", within=8.0)
         assert [file.name for file in disk.iterdir()] == ["other"]
     assert await recordings.length(site, name) > seconds - 0.2
 
 
-def refused(log: Path, name: str) -> bool:
-    lines = map(json.loads, log.read_text(encoding="utf-8").splitlines())
-    return any(line["event"] == "recording_not_moved" and line["file"].endswith(name) for line in lines)
-
-
 async def test_the_warning_goes_by_itself(stage: Stage, lab: Lab) -> None:
     assert 'telephony_recording_disk_low{hotline="110"} 0.0' in await warned()
-    text = (lab.sites["110"].state / "log" / "controller.jsonl").read_text(encoding="utf-8")
-    assert any(json.loads(line).get("warning") == "recording_disk_full" for line in text.splitlines())
+    lines = log_lines.read(lab.sites["110"].state / "log" / "controller.jsonl")
+    assert any(line.get("warning") == "recording_disk_full" for line in lines)

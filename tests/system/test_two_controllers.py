@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import signal
 import time
@@ -14,6 +13,7 @@ from typing import Any
 import aiohttp
 import pytest
 
+from tests.lab import log_lines
 from tests.lab.api import Api
 from tests.lab.site import Site
 from tests.lab.softphone import Softphone
@@ -83,8 +83,8 @@ class Pair:
         self.frozen.clear()
 
     def logged(self, event: str, log: str = "second.jsonl") -> list[dict[str, Any]]:
-        text = (self.site.state / "log" / log).read_text(encoding="utf-8")
-        return [line for line in map(json.loads, text.splitlines()) if line["event"] == event]
+        lines = log_lines.read(self.site.state / "log" / log)
+        return [line for line in lines if line["event"] == event]
 
 
 @pytest.fixture

@@ -20,12 +20,11 @@ NUMBER = "13800138000"
 
 
 @pytest.fixture
-def written(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
-    """What goes to standard error, with logging set up as the controller has it."""
+def written() -> Iterator[io.StringIO]:
+    """What is written, with logging set up as the controller has it."""
     before = structlog.get_config()
     output = io.StringIO()
-    monkeypatch.setattr("sys.stderr", output)
-    log.configure()
+    log.configure(output)
     yield output
     structlog.configure(**before)
 
@@ -75,6 +74,11 @@ def test_a_value_that_json_does_not_know_costs_no_line(written: io.StringIO) -> 
     assert lines(written)[0]["event"] == "odd"
 
 
+def test_half_a_surrogate_pair_costs_no_line(written: io.StringIO) -> None:
+    structlog.get_logger("call").info("odd", name="x\ud800", raw=b"y")
+    assert lines(written)[0]["name"] == "x\ud800"
+
+
 def test_a_traceback_says_where_and_what_but_no_local_variable(written: io.StringIO) -> None:
     def fail(number: str) -> None:
         token = f"token-of-{number}"
@@ -93,12 +97,11 @@ def test_a_traceback_says_where_and_what_but_no_local_variable(written: io.Strin
 
 
 def test_where_the_configuration_says_so_the_number_is_left_whole(
-    written: io.StringIO, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    written: io.StringIO, tmp_path: Path
 ) -> None:
     text = changed("[ami]", '[log]\nnumbers = "full"\n\n[ami]')
     assert load(written_file(tmp_path, text)).log.numbers == "full"
     assert load(written_file(tmp_path, GOOD)).log.numbers == "short"
-    monkeypatch.setattr("sys.stderr", written)
-    log.configure(full_numbers=True)
+    log.configure(written, full_numbers=True)
     structlog.get_logger("call").info("arrived", caller=NUMBER)
     assert lines(written)[0]["caller"] == NUMBER
