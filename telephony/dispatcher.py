@@ -15,7 +15,6 @@ from typing import Any, Protocol
 
 import structlog
 
-from telephony import views
 from telephony.core.call import Call, Role
 from telephony.core.commands import (
     AnswerFreed,
@@ -46,6 +45,7 @@ from telephony.feed import Feed
 from telephony.line_load import LineLoad
 from telephony.metrics import Metrics
 from telephony.tasks import end_all
+from telephony.teller import Teller
 
 log = structlog.get_logger("call")
 
@@ -84,8 +84,7 @@ class Dispatcher:
     ) -> None:
         self._executor = executor
         self._store = store
-        self._feed = feed
-        self._metrics = metrics
+        self._teller = Teller(feed, metrics, clock)
         self._clock = clock
         self._earlier = earlier
         self._desks: dict[str, Desk] = {}
@@ -125,8 +124,7 @@ class Dispatcher:
         self._desks[call.id] = desk
         self._index(call)
         await self._save(desk)
-        self._publish(None, call)
-        log.info("call_opened", call=call.id, via=call.via, situation=call.situation)
+        self._teller.opened(call)
         desk.task = asyncio.create_task(self._run(desk), name=f"call {call.id}")
         if call.earlier_calls is None:
             self._spawn(self._look_up(call), f"history {call.id}")
@@ -173,7 +171,7 @@ class Dispatcher:
         self._ended.change(decision.call)
         for command in decision.commands:
             if isinstance(command, HangUp):
-                self._log(call, event, decision)
+                self._teller.log(call, event, decision)
                 self._spawn(self._release(command), f"release {command.leg_id}")
 
     async def _release(self, command: HangUp) -> None:
@@ -185,10 +183,9 @@ class Dispatcher:
         if call is None or not isinstance(event, DiversionRecorded):
             return _CALL_IS_OVER
         decision = decide(call, event)
-        self._log(call, event, decision)
+        self._ended.change(decision.call)
+        self._teller.decided(call, event, decision)
         if decision.call != call:
-            self._ended.change(decision.call)
-            self._publish(call, decision.call)
             await self._put_away(decision.call)
         return decision.reply or Refused("no_answer", "the event has no answer")
 
@@ -230,6 +227,7 @@ class Dispatcher:
             for desk in self._desks.values():
                 if desk.unwritten is not None:
                     await self._save(desk)
+        self._teller.finish()
         self._desks.clear()
 
     # -- the life of a call ------------------------------------------------------------------
@@ -272,15 +270,14 @@ class Dispatcher:
         """`awaited`: somebody waits for the answer, who may build on what is written."""
         before = desk.call
         decision = decide(before, event)
-        self._log(before, event, decision)
         if decision.call != before:
             desk.call = decision.call
             self._index(decision.call)
             desk.write_soon(WRITE_WITHIN)
         if desk.unwritten is not None and (decision.commands or awaited):
             await self._save(desk)
-        if decision.call != before:
-            self._publish(before, decision.call)
+        # Asterisk first: what it is to do is on its way to it when people are told.
+        self._teller.decided(before, event, decision, soon=bool(decision.commands))
         return decision
 
     async def _perform(self, desk: Desk, command: Command) -> None:
@@ -320,15 +317,14 @@ class Dispatcher:
             answer(item.place, Next.END)
             if item.reply is None:
                 self.post(call.id, item.event)
-        self._metrics.call_ended(call)
-        log.info("call_ended", call=call.id, **views.latencies(call))
+        self._teller.ended(call)
         async with desk.writing:
             await self._put_away(call)
         for item in unread:
             if item.reply is not None:
                 answer(item.reply, await self._ask_over(call.id, item.event))
 
-    # -- telling others ----------------------------------------------------------------------
+    # -- remembering -------------------------------------------------------------------------
 
     async def _save(self, desk: Desk) -> None:
         """Write before acting. Without the store the call goes on, and is written when the store is back."""
@@ -367,24 +363,6 @@ class Dispatcher:
         if other is None or other.id == call.id:
             return False
         return any(leg.party == seat for leg in other.takers)
-
-    def _publish(self, before: Call | None, after: Call) -> None:
-        at = self._clock()
-        for diversion in after.diversions[len(before.diversions) :] if before is not None else ():
-            self._metrics.diversion(diversion)
-        for type, data in views.changes(before, after):
-            self._feed.publish(at, type, data)
-
-    def _log(self, before: Call, event: Event, decision: Decision) -> None:
-        self._metrics.transition(type(event).__name__)
-        log.info(
-            "transition",
-            call=before.id,
-            old=before.situation,
-            happened=type(event).__name__,
-            new=decision.call.situation,
-            outcome=decision.outcome,
-        )
 
 
 def _has_live_leg(call: Call, seat: str) -> bool:
