@@ -43,7 +43,7 @@ from telephony.leadership import Leadership
 from telephony.listening import Places
 from telephony.metrics import Metrics
 from telephony.provision import StateDirectory
-from telephony.recording_disk import LEAST_MEMORY, RecordingDisk
+from telephony.recording_space import LEAST_MEMORY, RecordingSpace
 from telephony.recordings import Recordings
 from telephony.recovery import Recovery
 from telephony.rooms import Rooms
@@ -154,11 +154,11 @@ class App:
         self.board = Board(self.switchboard, self.feed, Lamps(hands), self._clock)
         self.switchboard.on_moved = self.board.moved
         self.devices.doubt = DeviceQuestions(self.link, self.devices, self.board.moved).ask
-        memory, least = state.memory(settings), settings.recording.least_free << 20
-        self.recordings = Recordings(memory, state.monitor)
-        self.recording_disks = [
-            RecordingDisk("disk", state.monitor, least, self.metrics.recording_looked_at),
-            RecordingDisk("memory", memory, LEAST_MEMORY, self.metrics.recording_looked_at),
+        self.recordings = Recordings(state.memory, state.monitor)
+        least = {"disk": settings.recording.least_free << 20, "memory": LEAST_MEMORY}
+        self.recording_spaces = [
+            RecordingSpace(kind, folder, least[kind], self.metrics.recording_looked_at)
+            for folder, kind in {state.memory: "memory", state.monitor: "disk"}.items()
         ]
         scripts = Scripts(self.dispatcher, self.switchboard, self._expect, self._clock)
         agi = settings.agi.address
@@ -214,7 +214,7 @@ class App:
         tasks = [
             asyncio.create_task(self.link.run(), name="ami"),
             asyncio.create_task(self.redis.run(self._redis_up, self._redis_down), name="redis"),
-            *(asyncio.create_task(disk.run(), name="recording disk") for disk in self.recording_disks),
+            *(asyncio.create_task(disk.run(), name="recording space") for disk in self.recording_spaces),
             asyncio.create_task(self._lead(), name="lead"),
             asyncio.create_task(self._stopping.wait(), name="stop"),
         ]
@@ -377,7 +377,7 @@ class App:
         self.metrics.redis_up.labels(self._settings.hotline).set(0)
 
     def _warnings(self) -> list[str]:
-        watched = self.recording_disks if self._settings.recording.enabled else ()
+        watched = self.recording_spaces if self._settings.recording.enabled else ()
         return [disk.warning for disk in watched if disk.warning]
 
     def _new_transfer_id(self) -> str:

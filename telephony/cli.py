@@ -16,7 +16,7 @@ from telephony import log, tables
 from telephony.client import Client
 from telephony.errors import ConfigError, ControllerDown
 from telephony.log_writer import LogWriter
-from telephony.provision import StateDirectory, provision
+from telephony.provision import MEMORY, StateDirectory, provision
 from telephony.recordings import Recordings
 from telephony.settings import LogNumbers, load
 from telephony.tokens import Principal, add_token, grants, revoke_principal
@@ -29,14 +29,17 @@ Config = Annotated[Path, typer.Option("--config", envvar="TELEPHONY_CONFIG", hel
 State = Annotated[
     Path, typer.Option("--state", envvar="TELEPHONY_STATE", help="Where secrets and generated files lie.")
 ]
+Memory = Annotated[Path, typer.Option(help="A tmpfs, below which calls are recorded while they last.")]
 AsteriskRoot = Annotated[Path, typer.Option(help="Where Asterisk is installed.")]
 
 
 @commands.command("provision")
-def provision_command(config: Config, state: State, asterisk_root: AsteriskRoot = Path("/")) -> None:
+def provision_command(
+    config: Config, state: State, asterisk_root: AsteriskRoot = Path("/"), memory: Memory = MEMORY
+) -> None:
     """Make what is missing of secrets and certificates, and write Asterisk's configuration."""
     settings = load(config)
-    for warning in provision(settings, StateDirectory(state), asterisk_root.resolve()):
+    for warning in provision(settings, StateDirectory(state), asterisk_root.resolve(), memory.resolve()):
         typer.echo(f"telephony: warning: {warning}", err=True)
     typer.echo(
         f"hotline {settings.hotline}: {len(settings.seats)} seats, {len(settings.lines)} lines: {state}"
@@ -44,11 +47,12 @@ def provision_command(config: Config, state: State, asterisk_root: AsteriskRoot 
 
 
 @commands.command("keep-recordings")
-def keep_recordings(config: Config, state: State) -> None:
-    """Move finished recordings from memory to the disk, as the controller does; for when all else has stopped."""
+def keep_recordings(state: State) -> None:
+    """Move recordings from memory to the disk, as the controller does; for when all else has stopped."""
     directory = StateDirectory(state)
-    moved = Recordings(directory.memory(load(config)), directory.monitor).move(young=0.0)
-    typer.echo(f"{moved} kept in {directory.monitor}")
+    left = Recordings(directory.memory, directory.monitor).move(young=0.0)
+    if left:
+        raise ConfigError(f"{left} recordings could not be moved from {directory.memory}")
 
 
 @commands.command()

@@ -7,6 +7,7 @@ enough to call anybody. `[log] numbers = "full"` in hotline.toml leaves them who
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import MutableMapping
 from typing import Any, Protocol, TextIO, cast
 
@@ -40,6 +41,15 @@ def configure(output: Output, *, full_numbers: bool = False) -> None:
         logger_factory=structlog.WriteLoggerFactory(file=cast(TextIO, output)),
         cache_logger_on_first_use=True,
     )
+    # asyncio and aiohttp tell what is wrong by `logging`, which would write to the disk in the event loop.
+    logging.basicConfig(handlers=[_FromLibraries()], level=logging.WARNING, force=True)
+
+
+class _FromLibraries(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        level = logging.ERROR if record.levelno >= logging.ERROR else logging.WARNING
+        logger = structlog.get_logger("library")
+        logger.log(level, "library", name=record.name, says=record.getMessage(), exc_info=record.exc_info)
 
 
 def _json(line: object, **_: object) -> str:

@@ -50,10 +50,10 @@ class LogWriter:
         while not last or not self._lines.empty():  # How many are lost may be the last to be told.
             lines, ends = self._next()
             last = last or ends
-            if self._put("".join(lines).encode(errors="backslashreplace")):
+            unwritten = self._put("".join(lines).encode(errors="backslashreplace"))
+            self._unwritten += unwritten
+            if not unwritten:
                 self._tell()
-            else:
-                self._unwritten += len(lines)
 
     def _next(self) -> tuple[list[str], bool]:
         """All lines that wait, at least one; and whether they are the last."""
@@ -65,7 +65,8 @@ class LogWriter:
             lines.append(line)
         return lines, False
 
-    def _put(self, data: bytes) -> bool:
+    def _put(self, data: bytes) -> int:
+        """How many lines could not be written."""
         rest = memoryview(self._broken + data)
         try:
             while rest:
@@ -73,9 +74,9 @@ class LogWriter:
         except OSError:
             # Part of a line may be there: it is to stand alone, and not to spoil the next.
             self._broken = b"\n"
-            return False
+            return min(rest.tobytes().count(b"\n"), data.count(b"\n"))
         self._broken = b""
-        return True
+        return 0
 
     def _tell(self) -> None:
         lost = self._too_many + self._unwritten

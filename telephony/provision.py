@@ -14,11 +14,13 @@ from telephony import announcements, asterisk_cli, asterisk_files, recordings
 from telephony.encryption import tls_transport
 from telephony.errors import ConfigError
 from telephony.music import write_music
+from telephony.recordings import Recordings
 from telephony.secrets import Secrets, write_private
 from telephony.settings import Address, Settings
 from telephony.speech import EspeakNg
 from telephony.tokens import put_tokens
 
+MEMORY = Path("/dev/shm")
 SOURCES = Path(__file__).resolve().parent.parent
 
 
@@ -39,17 +41,21 @@ class StateDirectory:
         self.data = self.asterisk / "data"
         self.sounds = self.data / "sounds" / "zh" / "hotline"
         self.monitor = self.asterisk / "spool" / "monitor"  # recorded calls
-        self.live = self.root / "live"  # leads to the recordings of calls that are not over
-        self.recordings = self.root / "announcements"  # the administrator's; never written to
+        self.live = self.root / "live"  # leads to `memory`
+        self.announcements = self.root / "announcements"  # the administrator's recordings; never written to
 
-    def memory(self, settings: Settings) -> Path:
-        """Where calls of this hotline are recorded while they last."""
-        return recordings.folder_for(Path(settings.recording.memory), settings.hotline, self.root)
+    @property
+    def memory(self) -> Path:
+        """Where Asterisk records calls while they last; `monitor` itself where there is no such place."""
+        return self.live.readlink() if self.live.is_symlink() else self.monitor
 
 
-def provision(settings: Settings, state: StateDirectory, asterisk_root: Path) -> list[str]:
+def provision(
+    settings: Settings, state: StateDirectory, asterisk_root: Path, memory: Path = MEMORY
+) -> list[str]:
     """Make or renew everything below `state`; `asterisk_root` is where Asterisk is installed (`/` or a root).
 
+    `memory`: a file system in memory (tmpfs), below which calls are recorded while they last.
     Returns what an administrator should mend, though the hotline works without it: one sentence each.
     """
     documentation = asterisk_root / "usr/share/asterisk/documentation"
@@ -59,8 +65,9 @@ def provision(settings: Settings, state: StateDirectory, asterisk_root: Path) ->
     _copy_sources(state)
     pins = state.secrets.ensure_pins("rooms.json", [room.room for room in settings.rooms])
     tls = tls_transport(settings, state.certificate, state.key, state.lines_ca)
-    memory = state.memory(settings)
-    files = asterisk_files.generated(settings, state.secrets.get("ami"), passwords, pins, tls, memory)
+    _make_data(state, documentation)
+    warnings = _choose_memory(settings, state, memory)
+    files = asterisk_files.generated(settings, state.secrets.get("ami"), passwords, pins, tls, state.memory)
     for name, text in files.items():
         write_private(state.etc / "generated" / name, text)
     write_private(
@@ -69,12 +76,27 @@ def provision(settings: Settings, state: StateDirectory, asterisk_root: Path) ->
     )
     _write_console(settings, state)
     write_private(state.asterisk_conf, asterisk_files.asterisk(settings, state.asterisk, asterisk_root))
-    _make_data(state, documentation)
-    recordings.make_folder(memory)
-    _link(state.live, memory)
-    _link(memory / "state", state.root)  # whose it is
     texts = announcements.load(SOURCES / "dialplan" / "announcements.toml")
-    return announcements.renew(state.sounds, state.recordings, texts, EspeakNg(asterisk_root).speak)
+    speak = EspeakNg(asterisk_root).speak
+    return warnings + announcements.renew(state.sounds, state.announcements, texts, speak)
+
+
+def _choose_memory(settings: Settings, state: StateDirectory, memory: Path) -> list[str]:
+    """Have `state.memory` be below `memory`. Without it calls are recorded all the same: warnings."""
+    folder = recordings.folder_for(memory, settings.hotline, state.root)
+    before = state.memory
+    try:
+        recordings.make_folder(folder)
+        _link(folder / "state", state.root)  # whose it is
+    except ConfigError as error:
+        state.live.unlink(missing_ok=True)
+        warnings = [f"calls are recorded straight to the disk, and wait for it, because there is no {error}"]
+    else:
+        _link(state.live, folder)
+        warnings = []
+    if before not in (state.memory, state.monitor) and Recordings(before, state.monitor).move(young=0.0):
+        warnings.append(f"{before}: recordings of live calls are still there; move them when those are over")
+    return warnings
 
 
 def _make_secrets(settings: Settings, state: StateDirectory) -> dict[str, str]:

@@ -30,7 +30,6 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
 _DTMF = re.compile(r"\*[0-9]{1,3}")
 _CODE = re.compile(r"[0-9]{1,16}")
 _DIAL_IN = re.compile(r"[0-9]{2,16}")
-_FOLDER = re.compile(r"/[A-Za-z0-9._/-]{1,127}")  # of these characters none is the dialplan's
 _REDIS = re.compile(rf"(rediss?|unix)://[^@\s]+|{sentinel_url.PATTERN}")
 _RESERVED_KEYS = frozenset(  # keys that are no line
     {"cancel", "leave", "hold", "resume", "merge", "return", "platform", "guidance"}
@@ -88,17 +87,12 @@ class RedisSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordingSettings:
-    """With less than `least_free` megabytes on its disk, people are warned; calls go on.
-
-    `memory`: a file system in memory (tmpfs), below which a call is recorded while it lasts.
-    """
+    """With less than `least_free` megabytes on its disk, people are warned; calls go on."""
 
     enabled: bool = True
     least_free: int = 1024
-    memory: str = "/dev/shm"
 
     def __post_init__(self) -> None:
-        _must(_FOLDER, "recording.memory", self.memory)
         checks.within("recording.least_free", self.least_free, 0, 1 << 30, " MB")
 
 

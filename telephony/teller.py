@@ -43,9 +43,14 @@ class Teller:
         """Say what is still to be said."""
         while self._untold:
             before, event, decision = self._untold.popleft()
-            self.log(before, event, decision)
-            if decision.call != before:
-                self._publish(before, decision.call)
+            try:
+                self.log(before, event, decision)
+                if decision.call != before:
+                    self._publish(before, decision.call)
+            except (
+                Exception
+            ):  # A fault in our own telling must not cost the call that happens to be told next.
+                log.exception("not_told", call=before.id, happened=type(event).__name__)
 
     def log(self, before: Call, event: Event, decision: Decision) -> None:
         """To the log and the figures alone."""

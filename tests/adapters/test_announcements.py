@@ -101,7 +101,7 @@ def test_provision_speaks_every_text_of_the_repository(tmp_path: Path) -> None:
 def test_provision_leaves_recordings_and_sounds_alone_the_second_time(tmp_path: Path) -> None:
     state, root = StateDirectory(tmp_path / "state"), DebianRoot.from_environment().path
     provision(state.root, root)
-    recording = state.recordings / "caller-gone.wav"
+    recording = state.announcements / "caller-gone.wav"
     recording.write_bytes(wav())
     before = {path: path.stat().st_mtime_ns for path in [recording, *state.sounds.glob("*.wav")]}
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
+import signal
 import subprocess
 import sys
+import time
 import tomllib
 from configparser import ConfigParser
 from pathlib import Path
@@ -166,7 +169,51 @@ def test_asterisk_needs_neither_controller_nor_redis() -> None:
     text = (DOCKER / "systemd" / "hotline-asterisk@.service").read_text()
     assert not re.search(r"^(Requires|Wants|BindsTo|After)=.*(redis|controller)", text, re.M)
     depends_on = compose()["services"]["asterisk"]["depends_on"]
-    assert set(depends_on) == {"provision"}
+    assert set(depends_on) == {"provision", "keeper"}
+    assert set(compose()["services"]["keeper"]["depends_on"]) == {"provision"}
+
+
+def test_recordings_in_memory_outlive_a_service_and_are_kept_when_all_have_stopped(tmp_path: Path) -> None:
+    parts = ("asterisk", "controller", "provision")
+    units = {part: (DOCKER / "systemd" / f"hotline-{part}@.service").read_text() for part in parts}
+    for text in units.values():
+        assert {"RuntimeDirectory=hotline/%i", "RuntimeDirectoryPreserve=yes"} <= set(text.splitlines())
+    assert re.search(r"^ExecStart=.* --memory /run/hotline/%i$", units["provision"], re.M)
+    assert re.search(r"^ExecStop=.* keep-recordings --state /var/lib/hotline/%i$", units["provision"], re.M)
+    for part in ("asterisk", "controller"):  # so what set up is what stops last
+        assert re.search(r"^After=.*hotline-provision@%i", units[part], re.M)
+
+    # The same in Compose: the keeper waits until it is told to stop.
+    (script,) = compose()["services"]["keeper"]["command"]
+    python = tmp_path / "python"
+    python.write_text('#!/bin/sh\necho "$@"\n')
+    python.chmod(0o755)
+    keeper = subprocess.Popen(
+        ["sh", "-c", f"echo ready; {script.replace('$$', '$')}"],
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        env={**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"},
+    )
+    assert keeper.stdout is not None
+    try:
+        assert keeper.stdout.readline() == "ready\n"
+        deadline = time.monotonic() + 10
+        while not children(keeper.pid):  # it waits
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        assert keeper.poll() is None
+        keeper.terminate()
+        assert keeper.stdout.readline() == "-m telephony keep-recordings --state /state\n"
+        assert keeper.wait(10) == 0
+    finally:
+        os.killpg(keeper.pid, signal.SIGKILL)
+        keeper.stdout.close()
+        keeper.wait()
+
+
+def children(pid: int) -> list[str]:
+    return Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
 
 
 def test_sites_of_the_lab_share_no_address() -> None:

@@ -12,7 +12,6 @@ import stat
 import subprocess
 import sys
 import wave
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -38,9 +37,17 @@ def root(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def settings(tmp_path: Path) -> Settings:
-    settings = load(hotline_file("110"))
-    return replace(settings, recording=replace(settings.recording, memory=str(tmp_path)))
+def settings() -> Settings:
+    return load(hotline_file("110"))
+
+
+@pytest.fixture(autouse=True)
+def memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """What set-up takes for a tmpfs."""
+    memory = tmp_path / "memory"
+    memory.mkdir()
+    monkeypatch.setattr("telephony.provision.provision.__defaults__", (memory,))
+    return memory
 
 
 @pytest.fixture
@@ -401,38 +408,52 @@ def _all_secrets(state: StateDirectory) -> set[str]:
 
 
 class TestRecordings:
-    def test_what_has_stopped_is_kept_by_the_command_that_systemd_calls_last(
-        self, tmp_path: Path, state: StateDirectory, settings: Settings
-    ) -> None:
-        config = tmp_path / "hotline.toml"
-        text = hotline_file("110").read_text(encoding="utf-8")
-        config.write_text(f'{text}\n[recording]\nmemory = "{settings.recording.memory}"\n', encoding="utf-8")
-        (state.memory(settings) / "a.wav").write_bytes(b"sound")
-        done = subprocess.run(
-            [
-                *(sys.executable, "-m", "telephony", "keep-recordings"),
-                *("--config", str(config), "--state", str(state.root)),
-            ],
-            cwd=CHECKOUT,
-            capture_output=True,
-            text=True,
-        )
-        assert (done.returncode, done.stdout) == (0, f"1 kept in {state.monitor}\n"), done.stderr
+    def keep(self, state: StateDirectory) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "telephony", "keep-recordings", "--state", str(state.root)]
+        return subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True)
+
+    def test_what_is_left_is_kept_by_the_command_that_systemd_calls_last(self, state: StateDirectory) -> None:
+        (state.memory / "a.wav").write_bytes(b"sound")
+        assert self.keep(state).returncode == 0
         assert (state.monitor / "a.wav").read_bytes() == b"sound"
-        unit = (CHECKOUT / "docker/systemd/hotline-provision@.service").read_text(encoding="utf-8")
-        assert "\nExecStop=/opt/hotline/venv/bin/python -m telephony keep-recordings --config " in unit
+        assert self.keep(state).returncode == 0
+
+    def test_the_command_says_what_it_could_not_move(self, state: StateDirectory) -> None:
+        with (state.memory / "a.wav").open("wb") as asterisk:
+            asterisk.write(b"sound")
+            done = self.keep(state)
+        assert (done.returncode, done.stderr) == (
+            1,
+            f"telephony: 1 recordings could not be moved from {state.memory}\n",
+        )
 
     def test_asterisk_records_into_memory_and_state_directory_says_where(
-        self, state: StateDirectory, settings: Settings
+        self, state: StateDirectory, memory: Path
     ) -> None:
-        memory = state.memory(settings)
-        assert f"RECORDING_FOLDER = {memory}" in generated(state, "globals.conf").splitlines()
-        assert (state.live.resolve(), (memory / "state").resolve()) == (memory, state.root)
-        assert stat.S_IMODE(memory.stat().st_mode) == 0o700
+        assert state.memory.parent == memory
+        assert f"RECORDING_FOLDER = {state.memory}" in generated(state, "globals.conf").splitlines()
+        assert (state.live.resolve(), (state.memory / "state").resolve()) == (state.memory, state.root)
+        assert stat.S_IMODE(state.memory.stat().st_mode) == 0o700
 
-    def test_a_machine_without_such_a_place_is_told(
-        self, tmp_path: Path, root: Path, settings: Settings
+    def test_without_such_a_place_calls_are_recorded_straight_to_the_disk_and_that_is_told(
+        self, state: StateDirectory, root: Path, settings: Settings
     ) -> None:
-        nowhere = replace(settings, recording=replace(settings.recording, memory="/nowhere"))
-        with pytest.raises(ConfigError, match="calls cannot be recorded there"):
-            provision(nowhere, StateDirectory(tmp_path / "other"), root)
+        (state.memory / "a.wav").write_bytes(b"sound")
+        (warning,) = (
+            each for each in provision(settings, state, root, Path("/nowhere")) if "recorded" in each
+        )
+        assert "straight to the disk" in warning
+        assert "/nowhere/" in warning
+        assert state.memory == state.monitor
+        assert f"RECORDING_FOLDER = {state.monitor}" in generated(state, "globals.conf").splitlines()
+        assert (state.monitor / "a.wav").read_bytes() == b"sound", "what was in the former place"
+
+    def test_what_live_calls_record_in_the_former_place_is_named(
+        self, state: StateDirectory, root: Path, settings: Settings, tmp_path: Path
+    ) -> None:
+        former = state.memory
+        (tmp_path / "other").mkdir()
+        with (former / "a.wav").open("wb"):
+            warnings = provision(settings, state, root, tmp_path / "other")
+        assert any(each.startswith(f"{former}: recordings of live calls") for each in warnings)
+        assert state.memory.parent == tmp_path / "other"

@@ -63,8 +63,7 @@ def _give(folder: Path, text: bytes) -> None:
         settings = load(file)
         passwords = {seat.seat: "password" for seat in settings.seats}
         pins = {room.room: "1234" for room in settings.rooms}
-        memory = Path(settings.recording.memory)
-        files = asterisk_files.generated(settings, "secret", passwords, pins, {}, memory)
+        files = asterisk_files.generated(settings, "secret", passwords, pins, {}, folder)
         for name, content in files.items():
             assert not _CONTROL.search(content), f"a control character in {name}"
 

@@ -27,3 +27,13 @@ async def until(
         assert time.monotonic() < deadline, f"not in {log} after {within} s: {what}"
         await asyncio.sleep(0.02)
     return found
+
+
+async def call_ended(log: Path, call: str) -> Lines:
+    """Wait until the log has all of the call, to its end; returns all lines."""
+    mine = ("call_ended", call)
+    return await until(
+        log,
+        lambda lines: any((line["event"], line.get("call")) == mine for line in lines),
+        f"the end of {call}",
+    )

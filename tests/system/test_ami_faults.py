@@ -276,7 +276,9 @@ async def test_idle_controller_that_was_frozen_finds_out_anew_how_things_stand(
     await ready(200, within=3.0)
     call = await stage.api["110"].call_with(situation="talking")
     assert call["caller"]["number"] == "13900139000"
-    lines = log_lines.read(log, after=before)
+    lines = await log_lines.until(
+        log, lambda lines: any(line["event"] == "ami_down" for line in lines), "ami_down", after=before
+    )
     assert ["we stood still" in line["reason"] for line in lines if line["event"] == "ami_down"] == [True]
     await caller_ends(stage, caller, ring)
 

@@ -160,11 +160,7 @@ async def test_every_transition_and_the_calls_latency_are_one_json_line_each_wit
     await stage.api["110"].no_calls()
 
     log = lab.sites["110"].state / "log" / "controller.jsonl"
-
-    def over(lines: log_lines.Lines) -> bool:
-        return any((line["event"], line.get("call")) == ("call_ended", talk.id) for line in lines)
-
-    lines = await log_lines.until(log, over, "the call's end")
+    lines = await log_lines.call_ended(log, talk.id)
     assert "13912345678" not in log.read_text(encoding="utf-8")
     mine = [line for line in lines if line.get("call") == talk.id]
     steps = [(line["old"], line["happened"], line["new"]) for line in mine if line["event"] == "transition"]

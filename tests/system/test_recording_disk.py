@@ -60,11 +60,25 @@ async def test_no_call_waits_for_the_disk_that_recordings_are_kept_on(stage: Sta
     await talk.caller.hangup()
     await talk.taker.ended()
     assert await recordings.length(site, live.name) > 0
-    assert not live.exists()
+    await stage.wire.until(lambda: not live.exists(), "it goes from memory")
 
 
 def open_files(pid: int | None) -> list[Path]:
     return [link.resolve() for link in Path(f"/proc/{pid}/fd").iterdir()]
+
+
+async def test_what_was_recorded_without_a_controller_is_kept_by_the_next(stage: Stage, lab: Lab) -> None:
+    site = lab.sites["110"]
+    talk = await stage.talk(await stage.citizen(), await stage.seat("1001"))
+    await stage.hears(talk.caller, TAKER)
+    live = recordings.memory(site) / f"{talk.id}.wav"
+    await asyncio.to_thread(site.kill_controller)
+    await stage.goes_on_hearing(talk.caller, TAKER, seconds=1.0)
+    await talk.caller.hangup()
+    await talk.taker.ended()
+    assert live.exists()
+    await asyncio.to_thread(site.start_controller)
+    assert await recordings.length(site, live.name) > 1.0
 
 
 async def test_calls_go_on_while_people_are_told_that_there_is_no_memory_to_record_in(

@@ -12,6 +12,7 @@ import pytest
 from telephony.ami import AmiLink
 from telephony.ami.action import Headers
 from telephony.ami.errors import AmiRefused
+from tests.lab import log_lines
 from tests.lab.manager import as_controller
 from tests.lab.site import Site
 from tests.lab.stage import TAKER, Stage
@@ -43,6 +44,7 @@ async def test_no_secret_is_in_any_log_or_command_line(stage: Stage, lab: Lab) -
     await stage.api["110"].press("1001", "119")
     await talk.caller.hangup()
     await talk.taker.ended()
+    await log_lines.call_ended(lab.sites["110"].state / "log" / "controller.jsonl", talk.id)
     for site in lab.sites.values():
         secrets = secrets_of(site)
         assert len(secrets) > 10
@@ -65,6 +67,7 @@ async def test_callers_number_is_whole_in_no_log(stage: Stage, lab: Lab) -> None
     await talk.caller.hangup()
     await talk.taker.ended()
     await stage.api["110"].no_calls()
+    await log_lines.call_ended(lab.sites["110"].state / "log" / "controller.jsonl", talk.id)
     for log in logs_of(lab.sites["110"]):
         assert NUMBER not in log.read_text(encoding="utf-8", errors="replace"), log
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,9 +21,11 @@ NUMBER = "13800138000"
 
 
 @pytest.fixture
-def written() -> Iterator[io.StringIO]:
+def written(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
     """What is written, with logging set up as the controller has it."""
     before = structlog.get_config()
+    monkeypatch.setattr(logging.root, "handlers", [])
+    monkeypatch.setattr(logging.root, "level", logging.WARNING)
     output = io.StringIO()
     log.configure(output)
     yield output
@@ -94,6 +97,21 @@ def test_a_traceback_says_where_and_what_but_no_local_variable(written: io.Strin
     assert error["exc_type"] == "KeyError"
     assert [frame["name"] for frame in error["frames"]][-1] == "fail"
     assert all(not frame.get("locals") for frame in error["frames"])
+
+
+def test_what_libraries_say_is_a_line_like_all_others(
+    written: io.StringIO, capsys: pytest.CaptureFixture[str]
+) -> None:
+    logging.getLogger("aiohttp.server").info("nothing that anybody needs")
+    logging.getLogger("aiohttp.server").warning("odd: %s", "x\ny")
+    try:
+        raise KeyError(NUMBER)
+    except KeyError:
+        logging.getLogger("asyncio").exception("Task exception was never retrieved")
+    odd, failed = lines(written)
+    assert (odd["level"], odd["name"], odd["says"]) == ("warning", "aiohttp.server", "odd: x\ny")
+    assert (failed["level"], failed["exception"][0]["exc_type"]) == ("error", "KeyError")
+    assert capsys.readouterr().err == ""
 
 
 def test_where_the_configuration_says_so_the_number_is_left_whole(

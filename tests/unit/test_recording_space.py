@@ -10,8 +10,8 @@ from types import SimpleNamespace
 import pytest
 from structlog.testing import capture_logs
 
-from telephony import recording_disk
-from telephony.recording_disk import RecordingDisk
+from telephony import recording_space
+from telephony.recording_space import RecordingSpace
 
 GIGABYTE = 1 << 30
 FULL, GONE = "recording_disk_full", "recording_disk_gone"
@@ -21,7 +21,7 @@ async def test_it_warns_below_the_limit_and_says_so_once_and_the_warning_goes_by
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     told: list[tuple[str, str]] = []
-    disk = RecordingDisk("disk", tmp_path, GIGABYTE, lambda *each: told.append(each))
+    disk = RecordingSpace("disk", tmp_path, GIGABYTE, lambda *each: told.append(each))
     with capture_logs() as logs:
         for blocks in (1 << 18, (1 << 18) - 1, 0, 1 << 20):
             monkeypatch.setattr(os, "statvfs", lambda _, b=blocks: SimpleNamespace(f_bavail=b, f_frsize=4096))
@@ -31,7 +31,7 @@ async def test_it_warns_below_the_limit_and_says_so_once_and_the_warning_goes_by
 
 
 async def test_a_directory_that_is_not_there_is_told_of(tmp_path: Path) -> None:
-    disk = RecordingDisk("memory", tmp_path / "away", 0, lambda *_: None)
+    disk = RecordingSpace("memory", tmp_path / "away", 0, lambda *_: None)
     await disk.look()
     assert disk.warning == "recording_memory_gone"
 
@@ -39,9 +39,9 @@ async def test_a_directory_that_is_not_there_is_told_of(tmp_path: Path) -> None:
 async def test_a_disk_that_does_not_answer_keeps_nobody_waiting(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(recording_disk, "PATIENCE", 0.05)
+    monkeypatch.setattr(recording_space, "PATIENCE", 0.05)
     monkeypatch.setattr(os, "statvfs", lambda _: time.sleep(0.3))
-    disk = RecordingDisk("disk", tmp_path, 0, lambda *_: None)
+    disk = RecordingSpace("disk", tmp_path, 0, lambda *_: None)
     began = time.monotonic()
     await disk.look()
     assert disk.warning == GONE

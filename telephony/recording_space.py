@@ -18,7 +18,7 @@ FULL = "full"
 GONE = "gone"
 
 
-class RecordingDisk:
+class RecordingSpace:
     """Looks at the file system below `directory`. `warning` is empty, or says in a word what is wrong.
 
     `kind` (`disk`, `memory`) is in that word: `recording_disk_full`, `recording_memory_gone`. Less than `least` bytes
@@ -51,7 +51,7 @@ class RecordingDisk:
         warning = f"recording_{self._kind}_{wrong}" if wrong else ""
         if warning != self.warning:
             say = log.error if warning else log.info
-            say("recording_disk", warning=warning, directory=str(self._directory), detail=detail)
+            say("recording_space", warning=warning, directory=str(self._directory), detail=detail)
         self.warning = warning
         self._on_look(self._kind, warning)
 
