@@ -13,7 +13,7 @@ log = structlog.get_logger("recording")
 
 INTERVAL = 2.0  # s between two looks
 PATIENCE = 2.0  # s; a disk that does not answer for longer (network) is as good as full
-LEAST_MEMORY = 64 << 20  # bytes; a call needs 16 kB a second of it until it is over
+LEAST_MEMORY = 16 << 20  # bytes; a call needs 16 kB a second of it until it is over
 FULL = "full"
 GONE = "gone"
 
