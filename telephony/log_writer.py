@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from queue import SimpleQueue
 
 import structlog
 
 MOST = 20_000  # lines that may wait for the disk, some 6 MB; what comes then is counted and lost
+GATHER = 0.02  # s; to wake a thread for each line costs more than the line
 PATIENCE = 2.0  # s for the last lines at the end of the program
 
 
@@ -54,6 +56,8 @@ class LogWriter:
             self._unwritten += unwritten
             if not unwritten:
                 self._tell()
+            if not last:
+                time.sleep(GATHER)
 
     def _next(self) -> tuple[list[str], bool]:
         """All lines that wait, at least one; and whether they are the last."""

@@ -19,6 +19,7 @@ from tests.lab.wire import SO_TIMESTAMPNS, TIMESPEC
 
 RETRY = 0.5  # s after which a request is sent again (RFC 3261 T1)
 TRIES = 6
+RESEND = 0.5  # s
 BUFFER = 8 << 20  # bytes
 _USER = re.compile(r"sips?:([^@;>]+)@")
 
@@ -120,7 +121,7 @@ class Agent:
         self.host = host
         self.on_invite = on_invite
         self.dialogs: dict[str, Dialog] = {}
-        self._waiting: dict[str, asyncio.Future[Message]] = {}
+        self._waiting: dict[tuple[str, str], asyncio.Future[Message]] = {}  # by Call-ID and CSeq
 
     async def __aenter__(self) -> Self:
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -157,13 +158,16 @@ class Agent:
         authorization = ""
         for cseq in (1, 2):
             done: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
-            self._waiting[call_id] = done
+            self._waiting[call_id, f"{cseq} REGISTER"] = done
             head = self._head("REGISTER", target, call_id, cseq, secrets.token_hex(8))
             who = f"<sip:{user}@{registrar}>"
             text = f"{head}From: {who};tag={call_id[:8]}\r\nTo: {who}\r\nExpires: 7200\r\n{authorization}"
             text += f"Contact: <sip:{user}@{self.host}:5060>\r\nContent-Length: 0\r\n\r\n"
-            self._send(text.encode(), (registrar, 5060))
-            answer = await asyncio.wait_for(done, within)
+            async with asyncio.timeout(within):
+                while not done.done():  # RFC 3261, timer E: an Asterisk with much to do drops requests
+                    self._send(text.encode(), (registrar, 5060))
+                    await asyncio.wait([done], timeout=RESEND)
+            answer = done.result()
             if answer.status == 200:
                 return
             challenge = answer.headers.get("www-authenticate", "")
@@ -237,7 +241,7 @@ class Agent:
         call_id = message.headers.get("call-id", "")
         dialog = self.dialogs.get(call_id)
         if message.status:
-            waiting = self._waiting.get(call_id)
+            waiting = self._waiting.get((call_id, message.headers.get("cseq", "")))
             if waiting is not None and not waiting.done() and message.status >= 200:
                 waiting.set_result(message)
             elif dialog is not None:
