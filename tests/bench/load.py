@@ -62,6 +62,8 @@ class Site:
         self._bench, self._ours, self._plain = bench, ours, plain
         self._stack = AsyncExitStack()
         self.ways: dict[str, Way] = {}
+        self.held = False
+        """Whether calls are live that a batch which was too much must not take with it."""
 
     async def __aenter__(self) -> Site:
         try:
@@ -115,7 +117,7 @@ class Site:
         cpu = {name: used - before[name] - idle.get(name, 0.0) * took for name, used in self._cpu().items()}
         self._record(way, rate, handed)
         batch = Batch(list(handed), cpu)
-        if batch.failed:
+        if batch.failed and not self.held:
             await asyncio.to_thread(self._clear, self._ours if way == "ours" else self._plain)
         return batch
 
@@ -240,6 +242,7 @@ async def measure_scale(bench: Bench) -> None:
         # The feed keeps its newest events, live calls or not: in a full run it is filled before anything is weighed.
         await site.batch("ours", 2 * RATE, bench.samples(16, FILL_FEED))
         few = await site.build_up(FEW)
+        site.held = True
         at_few = await _batches(site, count)
         before = site.controller_bytes()
         more = await site.build_up(many - FEW)
