@@ -80,8 +80,6 @@ class Recordings:
             stop.set()
 
     def _work(self, stop: threading.Event) -> None:
-        if self._memory == self._disk:
-            return
         self._try(self._clean)
         while not stop.wait(INTERVAL):
             self._try(self.move)
@@ -102,6 +100,8 @@ class Recordings:
 
     def move(self, young: float = YOUNG) -> int:
         """Move what is finished and was not written to for `young` seconds; how many are left."""
+        if self._one_place():
+            return 0
         if not self._memory.is_dir():
             self._make_again()
         failed = False
@@ -122,6 +122,12 @@ class Recordings:
         if not failed:
             self._told.clear()
         return len(left)
+
+    def _one_place(self) -> bool:
+        """To move a recording onto itself would be the end of it."""
+        return self._memory == self._disk or (
+            self._memory.exists() and self._disk.exists() and self._memory.samefile(self._disk)
+        )
 
     def _waiting(self) -> Iterator[Path]:
         return self._memory.glob("*.wav")

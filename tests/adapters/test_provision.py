@@ -447,6 +447,8 @@ class TestRecordings:
         assert state.memory == state.monitor
         assert f"RECORDING_FOLDER = {state.monitor}" in generated(state, "globals.conf").splitlines()
         assert (state.monitor / "a.wav").read_bytes() == b"sound", "what was in the former place"
+        assert self.keep(state).returncode == 0
+        assert (state.monitor / "a.wav").read_bytes() == b"sound"
 
     def test_what_live_calls_record_in_the_former_place_is_named(
         self, state: StateDirectory, root: Path, settings: Settings, tmp_path: Path

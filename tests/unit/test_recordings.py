@@ -89,6 +89,15 @@ def test_what_was_written_to_just_now_stays(place: Place) -> None:
     assert place.recordings.move(young=0.0) == 0
 
 
+def test_where_there_is_no_memory_recordings_stay_where_they_are(place: Place) -> None:
+    link = place.memory.parent / "link"
+    link.symlink_to(place.memory)
+    place.put()
+    for disk in (place.memory, link):
+        assert Recordings(place.memory, disk).move(young=0.0) == 0
+        assert (place.memory / "a.wav").read_bytes() == SOUND
+
+
 def test_a_clock_that_was_set_back_keeps_nothing_in_memory(place: Place) -> None:
     place.put(age=-3600.0)
     assert place.recordings.move() == 0
