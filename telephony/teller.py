@@ -47,9 +47,8 @@ class Teller:
                 self.log(before, event, decision)
                 if decision.call != before:
                     self._publish(before, decision.call)
-            except (
-                Exception
-            ):  # A fault in our own telling must not cost the call that happens to be told next.
+            except Exception:
+                # A fault in our own telling must not cost the call that happens to be told next.
                 log.exception("not_told", call=before.id, happened=type(event).__name__)
 
     def log(self, before: Call, event: Event, decision: Decision) -> None:

@@ -183,6 +183,8 @@ def test_recordings_in_memory_outlive_a_service_and_are_kept_when_all_have_stopp
     for part in ("asterisk", "controller"):  # so what set up is what stops last
         assert re.search(r"^After=.*hotline-provision@%i", units[part], re.M)
 
+    (user,) = re.findall(r"useradd .*--uid (\d+)", (DOCKER / "Dockerfile").read_text())
+    assert f"uid={user}," in compose()["volumes"]["memory"]["driver_opts"]["o"]
     # The same in Compose: the keeper waits until it is told to stop.
     (script,) = compose()["services"]["keeper"]["command"]
     python = tmp_path / "python"

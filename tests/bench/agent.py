@@ -19,7 +19,6 @@ from tests.lab.wire import SO_TIMESTAMPNS, TIMESPEC
 
 RETRY = 0.5  # s after which a request is sent again (RFC 3261 T1)
 TRIES = 6
-RESEND = 0.5  # s
 BUFFER = 8 << 20  # bytes
 _USER = re.compile(r"sips?:([^@;>]+)@")
 
@@ -166,7 +165,7 @@ class Agent:
             async with asyncio.timeout(within):
                 while not done.done():  # RFC 3261, timer E: an Asterisk with much to do drops requests
                     self._send(text.encode(), (registrar, 5060))
-                    await asyncio.wait([done], timeout=RESEND)
+                    await asyncio.wait([done], timeout=RETRY)
             answer = done.result()
             if answer.status == 200:
                 return

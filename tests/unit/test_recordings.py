@@ -127,7 +127,7 @@ def test_a_disk_without_room_leaves_it_in_memory_says_so_once_and_is_tried_again
     assert place.files == ([], ["a.wav", "b.wav"])
 
 
-def test_what_the_disk_takes_never_holds_up_no_other_for_ever(
+def test_what_the_disk_never_takes_holds_up_no_other_for_ever(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     place.put("a.wav")
